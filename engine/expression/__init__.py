@@ -1,0 +1,1 @@
+"""From a task's text to its tree: tokens, nodes and the parser."""
