@@ -1,0 +1,245 @@
+"""The plan of a job: its operations, and what each one waits for. Pure.
+
+An operation is a number, its place in the order in which Python would compute them, and all that
+is known of it stands in flat lists under that number; it becomes an object only when both its
+operands are known. A result goes straight to where it is awaited: to one side of one operation.
+So of two unrelated operations that fail, Python would meet the one with the smaller number first.
+
+Integers rebalance: exact addition and multiplication are associative, so a run of them over
+operands that are known to be integers is grouped as a tree, in which many can be computed at the
+same time. The operations keep their numbers, columns and count. Floats, divisions, and whatever
+might exceed the digits that an integer may have, keep the order of the text.
+"""
+
+from array import array
+
+from engine.expression.nodes import BinaryOperation, Literal, Node
+from engine.job import Number, Operation
+
+NOWHERE = -1  # where the result of the last operation goes: it is the answer
+
+SAFE_BITS = 14_284  # 2**14_284 has 4,300 digits: an integer up to it is within the limit
+UNBOUNDED = SAFE_BITS + 1  # no integer for certain, or maybe one beyond the limit
+SHORTEST_RUN = 3  # operations: a run of fewer has nothing to gain
+
+RUNS = {"sum": "additions", "sub": "additions", "mul": "multiplications"}
+
+
+class Plan:
+    """The operations of one expression, in the order in which they become ready.
+
+    `names`, `columns` and `parent(index)` describe operation `index` for traces; treat them as
+    read-only. `answer` is `None` until the plan is finished; a lone literal is finished at once.
+    """
+
+    def __init__(self, tree: Node, *, balance: bool = True) -> None:
+        self.names: list[str] = []
+        self.columns = array("q")
+        self.answer: Number | None = None
+        # The operands of operation i are at 2i and 2i + 1, `None` while they are awaited, and
+        # again when they are no longer needed. Its result goes to the place _destinations[i].
+        self._operands: list[Number | None] = []
+        self._destinations = array("q")
+        self._lay_out(tree)
+        self.remaining = len(self.names)
+        if balance and self.remaining >= SHORTEST_RUN:
+            _Balancer(self.names, self._operands, self._destinations).balance()
+        # Made here and not in ready(): long plans are built beside the event loop.
+        self._ready = [self._operation(i) for i in range(self.remaining) if self._is_ready(i)]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return f"<Plan: {self.remaining} of {len(self)} operations remain>"
+
+    @property
+    def finished(self) -> bool:
+        """Whether every operation has its result, and so the plan its answer."""
+        return not self.remaining
+
+    def parent(self, index: int) -> int | None:
+        """Return the operation that waits for the result of `index`, `None` for the last one."""
+        destination = self._destinations[index]
+        return None if destination == NOWHERE else destination >> 1
+
+    def ready(self) -> list[Operation]:
+        """Hand out, once, the operations that are ready from the start, in the order of the text.
+
+        All later ones are handed out by `complete`.
+        """
+        ready, self._ready = self._ready, []
+        return ready
+
+    def complete(self, index: int, result: Number) -> Operation | None:
+        """Record the result of operation `index` and return the operation that it made ready.
+
+        Raises `ValueError`, and changes nothing, if no result of `index` is awaited: there is no
+        such operation, it still waits itself, or it was completed before.
+        """
+        if not (0 <= index < len(self.names) and self._is_ready(index)):
+            raise ValueError(
+                f"no result of operation {index} is awaited: complete each that is ready, once"
+            )
+        operands = self._operands
+        operands[2 * index] = operands[2 * index + 1] = None
+        self.remaining -= 1
+        destination = self._destinations[index]
+        if destination == NOWHERE:
+            self.answer = result
+            return None
+        operands[destination] = result
+        if operands[destination ^ 1] is None:
+            return None
+        return self._operation(destination >> 1)
+
+    def _is_ready(self, index: int) -> bool:
+        operands = self._operands
+        return operands[2 * index] is not None and operands[2 * index + 1] is not None
+
+    def _operation(self, index: int) -> Operation:
+        first, second = self._operands[2 * index], self._operands[2 * index + 1]
+        operands = (first, second)
+        return Operation(index, self.names[index], operands, self.columns[index])  # type: ignore[arg-type]  # it is ready
+
+    def _lay_out(self, tree: Node) -> None:
+        """Fill the lists, each operation behind those that it waits for."""
+        if isinstance(tree, Literal):
+            self.answer = tree.value
+            return
+        results: list[Literal | int] = []  # what is computed so far and not yet used
+        for node in reversed(_parents_first(tree)):
+            if isinstance(node, Literal):
+                results.append(node)
+                continue
+            index = len(self.names)
+            self.names.append(node.name)
+            self.columns.append(node.column)
+            self._destinations.append(NOWHERE)
+            right, left = results.pop(), results.pop()
+            self._await(left, 2 * index)
+            self._await(right, 2 * index + 1)
+            results.append(index)
+
+    def _await(self, operand: Literal | int, place: int) -> None:
+        if isinstance(operand, Literal):
+            self._operands.append(operand.value)
+        else:
+            self._operands.append(None)
+            self._destinations[operand] = place
+
+
+def _parents_first(tree: Node) -> list[Node]:
+    """Return all nodes, each before its right side, and that before its left side."""
+    nodes = []
+    to_visit = [tree]
+    while to_visit:
+        node = to_visit.pop()
+        nodes.append(node)
+        if isinstance(node, BinaryOperation):
+            to_visit += (node.left, node.right)
+    return nodes
+
+
+class _Balancer:
+    """Finds the runs of a plan and regroups them, in the plan's own lists."""
+
+    def __init__(
+        self, names: list[str], operands: list[Number | None], destinations: "array[int]"
+    ) -> None:
+        self._names = names
+        self._operands = operands
+        self._destinations = destinations
+        self._sources = [NOWHERE] * len(operands)  # the operation that each operand comes from
+        for index, destination in enumerate(destinations):
+            if destination != NOWHERE:
+                self._sources[destination] = index
+
+    def balance(self) -> None:
+        """Regroup every run that is long enough."""
+        for run in self._runs():
+            if len(run) >= SHORTEST_RUN:
+                self._regroup(run)
+
+    def _runs(self) -> list[list[int]]:
+        """Return the longest runs of operations that may be grouped in any way.
+
+        In a run each operation is the left operand of the next one, all terms are known to be
+        integers, and no grouping of them has an intermediate beyond 2**SAFE_BITS.
+        """
+        runs: dict[int, list[int]] = {}  # by their last operation
+        bounds: list[int] = []  # of each operation: |result| <= 2**bound, or UNBOUNDED
+        widest: list[int] = []  # the largest bound of a term in the run that ends with it
+        for index, name in enumerate(self._names):
+            left, right = self._bound(2 * index, bounds), self._bound(2 * index + 1, bounds)
+            previous = self._sources[2 * index]
+            extends = previous in runs and RUNS[self._names[previous]] == RUNS.get(name)
+            run = runs[previous] if extends else []
+            widest.append(max(widest[previous] if extends else left, right))
+            bounds.append(_bound_of_result(name, left + right, widest[index], len(run) + 1))
+            if bounds[index] == UNBOUNDED:
+                continue
+            if extends:
+                del runs[previous]
+            run.append(index)
+            runs[index] = run
+        return list(runs.values())
+
+    def _bound(self, place: int, bounds: list[int]) -> int:
+        source = self._sources[place]
+        if source != NOWHERE:
+            return bounds[source]
+        value = self._operands[place]
+        if isinstance(value, int):
+            return min((abs(value) - 1).bit_length(), UNBOUNDED)
+        return UNBOUNDED
+
+    def _regroup(self, run: list[int]) -> None:
+        """Group the terms of `run` in pairs, those in pairs again, and so on.
+
+        The operation before term m, counted from 0, joins the 2**k terms on its left with up to
+        2**k on its right, 2**k being the largest power of two that divides m. So each keeps its
+        number and its column, and what is ready is spread over the text. Of `a - b - c - d` it
+        makes `(a - b) - (c + d)`: a group has the sign of its first term.
+        """
+        destination = self._destinations[run[-1]]
+        places = [2 * run[0], *(2 * index + 1 for index in run)]
+        terms = [(self._operands[place], self._sources[place]) for place in places]
+        negative = [False, *(self._names[index] == "sub" for index in run)]
+        for middle, index in enumerate(run, start=1):
+            span = middle & -middle
+            left, right = span >> 1, _span_on_the_right(middle, len(terms))
+            self._put(2 * index, (None, run[middle - left - 1]) if left else terms[middle - 1])
+            self._put(2 * index + 1, (None, run[middle + right - 1]) if right else terms[middle])
+            if self._names[index] != "mul":
+                same = negative[middle - span] == negative[middle]
+                self._names[index] = "sum" if same else "sub"
+        last = run[(1 << len(run).bit_length() - 1) - 1]
+        self._destinations[last] = destination
+        if destination != NOWHERE:
+            self._sources[destination] = last
+
+    def _put(self, place: int, operand: tuple[Number | None, int]) -> None:
+        self._operands[place], source = operand
+        self._sources[place] = source
+        if source != NOWHERE:
+            self._destinations[source] = place
+
+
+def _span_on_the_right(middle: int, terms: int) -> int:
+    """Return how far behind `middle` the group on its right is joined, 0 if it is one term."""
+    span = (middle & -middle) >> 1
+    while span and middle + span >= terms:
+        span >>= 1
+    return span
+
+
+def _bound_of_result(name: str, product: int, widest: int, operations: int) -> int:
+    """Return the bound of the last of `operations` in a run, from those of its operands.
+
+    `product` is the bound of a product. A sum of n terms is at most n times the widest.
+    """
+    if name not in RUNS:
+        return UNBOUNDED
+    bound = product if name == "mul" else widest + operations.bit_length()
+    return min(bound, UNBOUNDED)
