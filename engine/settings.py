@@ -1,0 +1,349 @@
+"""Every setting with its default and its reason, and how settings are put together. Pure.
+
+A value comes from the last of: the default here, the file, the environment, the flags. Unknown
+names and values that do not fit are refused, all of them at once, each with its path and its
+source: a typing error must not become a default. Nothing else in the house has defaults.
+"""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_type_hints
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from engine.errors import SettingsError
+
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Port = Annotated[int, Meta(ge=0, le=65535)]  # 0: any that is free
+OperationName = Annotated[str, Meta(min_length=1, max_length=100)]
+
+ENVIRONMENT_PREFIX = "EXECUTOR_"
+NOT_SETTINGS = frozenset({"MASTER", "CRASH_AT", "PUBLISH"})  # the client's, the tests', compose's
+SECRET = "token"  # noqa: S105  # the name of the setting whose value is never shown
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """A group of settings."""
+
+
+class LimitsSettings(Section, frozen=True, kw_only=True):
+    """What the master takes before it says no. Each bound protects its memory."""
+
+    task_bytes: Count = 1024 * 1024
+    """A longer task is refused with 413. Planning takes about 500 bytes a character."""
+    body_bytes: Count = 16 * 1024 * 1024
+    """A request of many tasks, at most. A connection may hold as much in memory."""
+    tasks_per_submit: Count = 10_000
+    """More tasks in one request hold up everybody else's commits."""
+    running_jobs: Count = 2_000
+    """Jobs in progress at once; the rest waits in the store. Each holds its plan in memory."""
+    running_bytes: Count = 8 * 1024 * 1024
+    """Text of the large jobs in progress at once (`jobs.offload_bytes`): their plans are large."""
+    unfinished_jobs: Count = 1_000_000
+    """Over it, submissions are answered 503: the disk is not endless."""
+    waiting_submissions: Count = 20_000
+    """Tasks that wait for their commit; over it 503, before the store falls behind for seconds."""
+    connections: Count = 5_000
+    """Open connections to one port; over it new ones are closed. Below the process's limit of
+    open files, so that workers and the store always get theirs."""
+
+
+class WorkersSettings(Section, frozen=True, kw_only=True):
+    """How workers are found, examined and watched."""
+
+    default_port: Annotated[int, Meta(ge=1, le=65535)] = 8082
+    """Where a worker listens that announces no address."""
+    max: Count = 1_000
+    """Workers in the pool. More would let anybody fill the master's memory with announcements."""
+    examine: bool = True
+    """Without it a worker that computes wrongly is let in, and its answers with it."""
+    announce_s: Seconds = 1.0
+    """How often workers announce themselves: how soon a restarted master finds them again."""
+    probe_s: Seconds = 1.0
+    """Silence after which a worker is probed. With the two below: how soon a death is seen."""
+    probe_timeout_s: Seconds = 1.0
+    """A worker that is busy may be slow to answer; half of it counts for one that is suspect."""
+    suspect_probe_s: Seconds = 0.2
+    """Pause between the probes of a suspect."""
+    dead_after: Count = 3
+    """Probes in a row without an answer. 1 declares dead what dropped one packet."""
+    dead_probe_s: Seconds = 2.0
+    """Pause between the probes of the dead: how soon one that is silent comes back."""
+    probes_per_s: Count = 200
+    """Over the whole pool; in a large one each worker is probed, and announces, less often."""
+    forget_s: Seconds = 600.0
+    """How long a dead worker stays in the list, for people to see it."""
+    readmit_min_s: Seconds = 1.0
+    """Pause before a worker that died is admitted again; it doubles with each death."""
+    readmit_max_s: Seconds = 30.0
+    """And the longest such pause: what a worker in a crash loop costs at most."""
+
+
+class DispatchSettings(Section, frozen=True, kw_only=True):
+    """How operations are handed to workers, and tried again."""
+
+    call_timeout_s: Seconds = 2.0
+    """How long a hung worker can hold an operation. Must exceed what a call may rightly take."""
+    connect_timeout_s: Seconds = 1.0
+    """A connection is made in a millisecond or, to a host that is gone, never."""
+    calls_per_worker: Count = 2
+    """Two keep the wire busy while a worker computes; more only make its queue longer."""
+    batch: Count = 512
+    """Operations in one call at most. More save nothing: the call is 1 % of such a batch."""
+    target_call_s: Seconds = 0.05
+    """A worker gets no more at once than it is expected to compute in this time: what a job of
+    one operation may have to wait for."""
+    attempts: Count = 10
+    """After so many failures of one operation its job fails."""
+    backoff_min_s: Seconds = 0.05
+    """Ceiling of the pause before the third attempt (the second is at once); it doubles."""
+    backoff_max_s: Seconds = 2.0
+    """And its largest value."""
+    retry_budget: Share = 0.2
+    """Share of the operations in flight that may be retries: a storm of them would be the second
+    failure."""
+    retry_min: Count = 10
+    """And how many may be in any case."""
+    poison_deaths: Count = 3
+    """Workers that may die with an operation aboard before its job fails for it."""
+
+
+class JobsSettings(Section, frozen=True, kw_only=True):
+    """What becomes of jobs."""
+
+    deadline_s: Annotated[float, Meta(gt=0)] | None = None
+    """Seconds after submission at which an unfinished job fails. None: it waits for workers."""
+    keep: Count = 100_000
+    """Finished jobs whose record is kept; older ones are forgotten."""
+    keep_s: Annotated[float, Meta(gt=0)] | None = None
+    """Seconds for which the record of a finished job is kept. None: as long as there is room."""
+    balance: bool = True
+    """Whether runs of integer additions and multiplications become trees: log n rounds, not n."""
+    offload_bytes: Count = 16 * 1024
+    """Longer tasks are planned beside the event loop, and count as large."""
+
+
+class LogSettings(Section, frozen=True, kw_only=True):
+    """What is logged, on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """debug, info, warning or error."""
+    format: Literal["text", "json"] = "text"
+    """text for people, json for machines."""
+
+
+class MasterSettings(Section, frozen=True, kw_only=True):
+    """The settings of a master."""
+
+    host: str = "127.0.0.1"
+    """Where it listens. Loopback, until somebody decides who may submit."""
+    port: Port = 8080
+    """The public port."""
+    private_port: Port | None = None
+    """A port for workers alone; then they are not on the public one."""
+    data: str = "data"
+    """Directory of the record; '' keeps jobs in memory and loses them with the process."""
+    token: str = ""
+    """A secret shared with the workers; '' asks for none."""
+    drain_s: Seconds = 5.0
+    """How long calls in flight may take when the master is told to stop."""
+    limits: LimitsSettings = LimitsSettings()
+    workers: WorkersSettings = WorkersSettings()
+    dispatch: DispatchSettings = DispatchSettings()
+    jobs: JobsSettings = JobsSettings()
+    log: LogSettings = LogSettings()
+
+
+class WorkerSettings(Section, frozen=True, kw_only=True):
+    """The settings of a worker."""
+
+    name: str = ""
+    """'' makes one of the host's name and the port."""
+    host: str = "127.0.0.1"
+    """Where it listens."""
+    port: Port = 8082
+    """0 takes any that is free, and announces it."""
+    master: str = "http://127.0.0.1:8080"
+    """Where it announces itself."""
+    url: str = ""
+    """The address to announce; '' lets the master take the one that it sees."""
+    operations: Annotated[list[OperationName], Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: ["sum", "sub", "mul", "div"]
+    )
+    """What it computes. Fewer dedicate it."""
+    batch: Count = 512
+    """Operations that it takes in one call."""
+    token: str = ""
+    """The secret shared with the master."""
+    announce_timeout_s: Seconds = 2.0
+    """A master that does not answer within it is tried again."""
+    drain_s: Seconds = 5.0
+    """How long calls in hand may take when the worker is told to stop."""
+    log: LogSettings = LogSettings()
+
+
+SECTIONS: dict[str, type[Section]] = {"master": MasterSettings, "worker": WorkerSettings}
+
+Settings = TypeVar("Settings", bound=Section)
+
+
+class Value(NamedTuple):
+    """A value somebody gave for the setting at a path, and where: to be told when it is wrong."""
+
+    path: tuple[str, ...]
+    value: object
+    source: str
+
+    @property
+    def name(self) -> str:
+        """The path as people write it."""
+        return ".".join(self.path)
+
+
+def from_yaml(text: str, source: str, section: str) -> Iterator[Value]:
+    """Yield the settings of `section` in a YAML file, which may have sections of others too."""
+    try:
+        document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  # it is a SafeLoader
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{source} is no YAML: {error}") from None
+    if document is None:
+        return
+    if not isinstance(document, dict) or not set(document) <= set(SECTIONS):
+        raise SettingsError(f"{source}: the top level has the sections master and worker only")
+    yield from _flat(document.get(section) or {}, (), source)
+
+
+def _flat(tree: object, path: tuple[str, ...], source: str) -> Iterator[Value]:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from _flat(value, (*path, str(key)), source)
+    else:
+        yield Value(path, tree, source)
+
+
+def from_environment(environment: Mapping[str, str]) -> Iterator[Value]:
+    """Yield what `EXECUTOR_LIMITS__TASK_BYTES=...` and its like say; `__` stands for the dot."""
+    for variable, text in sorted(environment.items()):
+        name = variable.removeprefix(ENVIRONMENT_PREFIX)
+        if name != variable and name not in NOT_SETTINGS:
+            yield Value(tuple(name.lower().split("__")), _Text(text), variable)
+
+
+def from_assignment(text: str, source: str) -> Value:
+    """Return what a flag like `--set key.path=value` says."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise SettingsError(f"{source} {text}: say key.path=value")
+    return Value(tuple(name.strip().split(".")), _Text(value), source)
+
+
+class _Text(str):
+    """A value that came as text, of whatever type the setting has."""
+
+    __slots__ = ()
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key that is given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{', '.join(map(str, twice))} is given twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
+def settle(kind: type[Settings], values: Iterable[Value]) -> tuple[Settings, dict[str, str]]:
+    """Return the settings that `values` make, later ones counting, and each one's source.
+
+    Raises `SettingsError` that lists every fault.
+    """
+    known = dict(_leaves(kind, ()))
+    faults: list[str] = []
+    given: dict[tuple[str, ...], object] = {}
+    sources = {".".join(path): "default" for path in known}
+    for value in values:
+        leaf = known.get(value.path)
+        if leaf is None:
+            faults.append(_unknown(value, known))
+            continue
+        try:
+            given[value.path] = _converted(value.value, leaf)
+            sources[value.name] = value.source
+        except (msgspec.ValidationError, yaml.YAMLError) as error:
+            faults.append(f"{value.name} ({value.source}): {error}")
+    if faults:
+        raise SettingsError("these settings cannot be used:\n  " + "\n  ".join(faults))
+    return _built(kind, given, ()), sources
+
+
+def _leaves(kind: type[Section], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if name in kind.__struct_fields__:
+            if isinstance(hint, type) and issubclass(hint, Section):
+                yield from _leaves(hint, (*path, name))
+            else:
+                yield (*path, name), hint
+
+
+def _converted(value: object, hint: Any) -> object:
+    if isinstance(value, _Text):
+        if hint is str:
+            return str(value)
+        if msgspec.inspect.is_struct_type(hint) or "list" in str(hint):
+            return msgspec.convert([item.strip() for item in value.split(",")], hint)
+        value = yaml.safe_load(value)
+    if isinstance(value, str) and hint is not str:  # YAML's 1e3 is text, to YAML 1.1
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    return msgspec.convert(value, hint)
+
+
+def _unknown(value: Value, known: Iterable[tuple[str, ...]]) -> str:
+    near = difflib.get_close_matches(value.name, [".".join(path) for path in known], 1)
+    hint = f"; did you mean {near[0]}?" if near else "; --print-config lists all"
+    return f"{value.name} ({value.source}): there is no such setting{hint}"
+
+
+def _built(
+    kind: type[Settings], given: dict[tuple[str, ...], object], path: tuple[str, ...]
+) -> Settings:
+    fields: dict[str, object] = {}
+    for name, hint in get_type_hints(kind).items():
+        if isinstance(hint, type) and issubclass(hint, Section):
+            fields[name] = _built(hint, given, (*path, name))
+        elif (*path, name) in given:
+            fields[name] = given[*path, name]
+    return kind(**fields)
+
+
+def as_yaml(settings: Section, sources: Mapping[str, str]) -> str:
+    """Return settings as YAML, each with its source in a comment; secrets are not shown."""
+    section = next(name for name, kind in SECTIONS.items() if isinstance(settings, kind))
+    lines = [f"{section}:"]
+    _write(settings, sources, (), lines)
+    return "\n".join(lines) + "\n"
+
+
+def _write(
+    section: Section, sources: Mapping[str, str], path: tuple[str, ...], lines: list[str]
+) -> None:
+    indent = "  " * (len(path) + 1)
+    for name in section.__struct_fields__:
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            lines.append(f"{indent}{name}:")
+            _write(value, sources, (*path, name), lines)
+        else:
+            shown = "(set)" if name == SECRET and value else value
+            text = yaml.safe_dump(shown, default_flow_style=True).removesuffix("...\n").strip()
+            lines.append(f"{indent}{name}: {text}  # {sources['.'.join((*path, name))]}")
