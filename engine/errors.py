@@ -33,6 +33,12 @@ class ExpressionError(ExecutorError):
         self.code = code  # type: ignore[misc]  # one class, three stable codes
 
 
+class TaskTooLarge(ExecutorError):
+    """Raised when a task has more bytes than `limits.task_bytes` allows."""
+
+    code = "too_large"
+
+
 class OperationFailed(ExecutorError):  # noqa: N818  # an outcome of the operation, not of the code
     """Raised when an operation has no answer, whoever computes it: its job fails with `code`."""
 
@@ -48,9 +54,16 @@ class WorkerError(ExecutorError):
 
 
 class Unreachable(WorkerError):
-    """Raised when a worker refuses the connection, or closes it before it has answered."""
+    """Raised when a worker refuses the connection, or closes it before it has answered.
+
+    `aboard` tells the two apart: whether what we sent may have reached the worker.
+    """
 
     code = reason = "unreachable"
+
+    def __init__(self, detail: str, *, aboard: bool = False) -> None:
+        super().__init__(detail)
+        self.aboard = aboard
 
 
 class TimedOut(WorkerError):
@@ -126,6 +139,14 @@ class StoreError(ExecutorError):
     """Raised when the store can neither promise nor read: nothing was acknowledged."""
 
     code = "storage_unavailable"
+
+
+class StoreLocked(StoreError):
+    """Raised when another process holds the record; says which."""
+
+
+class StoreDamaged(StoreError):
+    """Raised when the record cannot be trusted as it is; nothing was changed."""
 
 
 class SettingsError(ExecutorError):

@@ -1,11 +1,13 @@
 """Every JSON body on any wire, once: what the public API, the private API and /compute say.
 
-Decoding refuses NaN, infinities, numbers out of range, wrong types and missing keys, and ignores
-keys that it does not know. Integers stay exact at any size up to 4,300 digits. Encoding a float
-that is not finite would write `null`: check before.
+A `Reader` refuses NaN, infinities, numbers out of range, wrong types and missing keys, and ignores
+keys that it does not know. Integers stay exact up to 4,300 digits. Encoding a float that is not
+finite would write `null`: check before.
 """
 
-from typing import Annotated
+import json
+from math import isfinite
+from typing import Annotated, Any, Generic, NoReturn, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -16,6 +18,48 @@ API_VERSION = 1  # of docs/workers.md: what a worker may announce as `api`
 
 WorkerName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+Message = TypeVar("Message")
+
+encode = msgspec.json.Encoder().encode
+
+
+class Reader(Generic[Message]):
+    """Reads JSON bodies of one kind.
+
+    msgspec counts the sign among the 4,300 digits that an integer may have, Python does not: a
+    body that fails for that reason alone is read again by the standard library.
+    """
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+        self._decode = msgspec.json.Decoder(kind).decode
+
+    def __call__(self, body: bytes) -> Message:
+        """Return the message in `body`.
+
+        Raises `msgspec.ValidationError` for JSON of the wrong shape, and `ValueError` (of which
+        that is one) or `RecursionError` for what is no JSON, or holds no number that Python has.
+        """
+        try:
+            return self._decode(body)  # type: ignore[no-any-return]
+        except msgspec.ValidationError as error:
+            if "Integer value out of range" not in str(error):
+                raise
+        plain = json.loads(body.decode(), parse_constant=_refuse, parse_float=_finite)
+        return msgspec.convert(plain, self._kind)  # type: ignore[no-any-return]
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError("number out of range")
+    return number
 
 
 class Submission(msgspec.Struct):
@@ -30,6 +74,20 @@ class Submitted(msgspec.Struct):
 
     job_id: int
     finished: bool = False
+
+
+class TaskRefused(msgspec.Struct):
+    """What `/submit` answers in the place of one of many tasks that is no expression."""
+
+    error: str
+    detail: str
+    column: int
+
+
+class SubmittedMany(msgspec.Struct):
+    """What `/submit` answers for many tasks: one item each, in their order."""
+
+    jobs: list[Submitted | TaskRefused]
 
 
 class JobStatus(msgspec.Struct):
@@ -100,6 +158,13 @@ class ComputedItem(msgspec.Struct, gc=False):
     detail: str | UnsetType = UNSET
 
 
+class Refusal(msgspec.Struct):
+    """What the master reads of a worker's problem: why an operation has no result."""
+
+    error: Annotated[str, Meta(min_length=1)]
+    detail: str | UnsetType = UNSET
+
+
 class Announcement(msgspec.Struct):
     """`POST /worker`: a worker says that it is there. Only the name is needed."""
 
@@ -114,9 +179,9 @@ class Announcement(msgspec.Struct):
 class AnnouncementTaken(msgspec.Struct):
     """What `POST /worker` answers: when to announce again, and what the pool thinks."""
 
-    worker_name: str
-    state: str
-    announce_again_s: float
+    worker_name: str = ""
+    state: str = ""
+    announce_again_s: Annotated[float, Meta(gt=0)] = 1.0
 
 
 class WorkerStatus(msgspec.Struct):

@@ -1,0 +1,127 @@
+"""What one `/compute` call says, and what counts as an answer to it. Pure.
+
+`ask` writes the body for some operations, `read` takes the results out of a reply. A reply counts
+only if it is exactly what was asked for: same operations, same operands, in the same order,
+finite numbers. If `read` raises anything but a `WorkerError`, that is a bug here.
+"""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from math import isfinite
+from typing import TypeVar
+
+import msgspec
+
+from engine.errors import BrokenReply, ForeignReply, OperationFailed, Refused
+from engine.job import Number, Operation
+from engine.messages import Computation, Computed, ComputedItem, Reader, Refusal, encode
+
+Result = Number | OperationFailed
+Body = TypeVar("Body")
+
+# A 4xx of these says something about the deployment or the moment, and nothing of the operation.
+NOT_THE_OPERATIONS_FAULT = frozenset({401, 403, 404, 405, 407, 408, 413, 421, 425, 431})
+LONGEST_DETAIL = 200  # characters of a worker's own sentence that are passed on
+
+_read_one: Reader[Computed] = Reader(Computed)
+_read_many: Reader[list[ComputedItem]] = Reader(list[ComputedItem])
+_read_refusal: Reader[Refusal] = Reader(Refusal)
+
+
+class Reply(msgspec.Struct):
+    """An HTTP response, as far as a call is concerned."""
+
+    status: int
+    body: bytes
+    retry_after_s: float | None = None
+
+
+def ask(operations: Sequence[Operation], *, as_array: bool) -> bytes:
+    """Return the body that asks for `operations`: an array of them, or the only one's object."""
+    asked = [Computation(operation.name, *operation.operands) for operation in operations]
+    return encode(asked if as_array else asked[0])
+
+
+def read(reply: Reply, operations: Sequence[Operation], *, as_array: bool) -> list[Result]:
+    """Return a result, or the operation's own failure, for each of `operations`, in their order.
+
+    Raises `Refused` for 5xx and 429, `ForeignReply` when another question was answered and
+    `BrokenReply` for everything else that is no answer.
+    """
+    if reply.status != HTTPStatus.OK:
+        if len(operations) > 1:
+            raise _worker_error(reply)  # it may mean any of them: they are asked again one by one
+        return [_refusal(reply)]
+    if not as_array:
+        one = _understood(_read_one, reply.body)
+        _check_echo(one, operations[0])
+        return [_finite(one.result)]
+    items = _understood(_read_many, reply.body)
+    if len(items) != len(operations):
+        raise BrokenReply(f"answered {len(items)} operations when asked for {len(operations)}")
+    return [_item(item, operation) for item, operation in zip(items, operations, strict=True)]
+
+
+def _understood(read_body: Reader[Body], body: bytes) -> Body:
+    try:
+        return read_body(body)
+    except (ValueError, RecursionError) as error:
+        raise BrokenReply(f"sent a reply that cannot be read: {error}") from None
+
+
+def _item(item: ComputedItem, operation: Operation) -> Result:
+    _check_echo(item, operation)
+    if isinstance(item.result, msgspec.UnsetType):
+        if isinstance(item.error, msgspec.UnsetType):
+            raise BrokenReply("sent an item with neither a result nor an error")
+        return _failure(item.error, item.detail)
+    return _finite(item.result)
+
+
+def _check_echo(echo: Computed | ComputedItem, operation: Operation) -> None:
+    # By value: a language with one kind of number may write 2 for 2.0. What it then computes is
+    # the examination's business.
+    if echo.operation != operation.name or (echo.op1, echo.op2) != operation.operands:
+        raise ForeignReply(
+            f"was asked for {operation.name} of {_shown(operation.operands)}"
+            f" and answered {echo.operation[:20]} of {_shown((echo.op1, echo.op2))}"
+        )
+
+
+def _shown(operands: tuple[Number, ...]) -> str:
+    return " and ".join(_short(repr(operand)) for operand in operands)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 24 else f"{text[:20]}..."
+
+
+def _finite(result: Number) -> Number:
+    if type(result) is float and not isfinite(result):
+        raise BrokenReply("sent a result that is not finite")
+    return result
+
+
+def _refusal(reply: Reply) -> OperationFailed:
+    if 400 <= reply.status < 500 and reply.status != HTTPStatus.TOO_MANY_REQUESTS:
+        if reply.status not in NOT_THE_OPERATIONS_FAULT:
+            try:
+                problem = _read_refusal(reply.body)
+            except (ValueError, RecursionError):
+                pass  # not a problem of the contract: then it is the worker's own
+            else:
+                return _failure(problem.error, problem.detail)
+    raise _worker_error(reply)
+
+
+def _worker_error(reply: Reply) -> BrokenReply | Refused:
+    status = reply.status
+    if status >= 500 or status == HTTPStatus.TOO_MANY_REQUESTS:
+        busy = status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+        return Refused(f"answered {status}", retry_after_s=reply.retry_after_s, busy=busy)
+    return BrokenReply(f"answered {status}")
+
+
+def _failure(error: str, detail: str | msgspec.UnsetType) -> OperationFailed:
+    sentence = error if isinstance(detail, msgspec.UnsetType) else detail
+    return OperationFailed(error[:LONGEST_DETAIL], sentence[:LONGEST_DETAIL])

@@ -1,0 +1,456 @@
+"""The worker pool: who is there, in which state, and who takes the next call. Pure.
+
+Everything here is synchronous and takes `now` (monotonic seconds): no I/O, no tasks, no clock.
+`health.py` carries out the probes that `due()` asks for, `dispatcher.py` the calls that
+`acquire()` allows; both tell the pool what came of it.
+
+Invariants: only a LIVE worker is handed out; a worker holds at most `calls_per_worker` calls; an
+announcement alone never makes a worker LIVE, only an examination that it passed does, and after
+that any answer of its own; DEAD is reversible. Workers are told apart by name and address.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator
+from enum import StrEnum
+from typing import NamedTuple
+
+from engine.errors import (
+    BrokenReply,
+    ForeignReply,
+    Overloaded,
+    Refused,
+    WorkerError,
+    WorkerNotFound,
+)
+from engine.latency import LatencyWindow
+from engine.settings import DispatchSettings, WorkersSettings
+
+FAULT_LIMIT = 3  # faulty replies in a row after which a worker is examined again
+FOREIGN_FAULTS = 3  # an answer to another question weighs as much as three unreadable ones
+BUSY_S = 0.1  # rest of a worker that said "busy" without saying until when
+BUSY_MAX_S = 2.0  # and the longest rest that it can ask for
+STEADY_S = 60.0  # a worker LIVE for this long has its earlier deaths forgiven
+UNKNOWN_PACE_BATCH = 8  # operations in a call to a worker whose pace nobody has measured yet
+
+
+class State(StrEnum):
+    """What the pool thinks of a worker."""
+
+    CANDIDATE = "candidate"  # announced, to be examined
+    LIVE = "live"
+    SUSPECT = "suspect"  # the last thing heard of it was a failure: probed, gets nothing new
+    DEAD = "dead"
+    DRAINING = "draining"  # took leave, and finishes what it has
+    REJECTED = "rejected"  # computed something wrongly
+
+
+class Event(StrEnum):
+    """What can happen to a worker, as far as its state is concerned."""
+
+    ANNOUNCED = "announced"
+    ANSWERED = "answered"
+    PASSED = "passed"
+    FLUNKED = "flunked"
+    FAILED = "failed"
+    GAVE_OUT = "gave out"
+    FAULTED = "faulted"
+    LEFT = "left"
+
+
+# The whole life of a worker. An event that a state does not list changes nothing.
+TRANSITIONS: dict[State, dict[Event, State]] = {
+    State.CANDIDATE: {
+        Event.PASSED: State.LIVE,
+        Event.FLUNKED: State.REJECTED,
+        Event.GAVE_OUT: State.DEAD,
+        Event.LEFT: State.DRAINING,
+    },
+    State.LIVE: {
+        Event.FAILED: State.SUSPECT,
+        Event.FAULTED: State.CANDIDATE,
+        Event.LEFT: State.DRAINING,
+    },
+    State.SUSPECT: {
+        Event.ANSWERED: State.LIVE,
+        Event.FAULTED: State.CANDIDATE,
+        Event.GAVE_OUT: State.DEAD,
+        Event.LEFT: State.DRAINING,
+    },
+    State.DEAD: {
+        Event.ANSWERED: State.CANDIDATE,
+        Event.PASSED: State.LIVE,
+        Event.FLUNKED: State.REJECTED,
+        Event.LEFT: State.DRAINING,
+    },
+    State.REJECTED: {
+        Event.PASSED: State.LIVE,
+        Event.LEFT: State.DRAINING,
+    },
+    State.DRAINING: {Event.ANNOUNCED: State.CANDIDATE},
+}
+
+EXAMINED_STATES = (State.CANDIDATE, State.DEAD, State.REJECTED)  # to be examined, not just probed
+
+
+class WorkerKey(NamedTuple):
+    """What tells workers apart: two may share a name."""
+
+    name: str
+    url: str
+
+
+class Worker:
+    """What the pool knows of one worker. Changed by the pool alone."""
+
+    def __init__(self, key: WorkerKey, operations: frozenset[str], batch: int, now: float) -> None:
+        self.key = key
+        self.operations = operations
+        self.batch = batch
+        self.state = State.CANDIDATE
+        self.state_since = now
+        self.reason: str | None = None  # why it is not LIVE, in words
+        self.heard_at: float | None = None
+        self.probe_at = now
+        self.probing = False
+        self.failures = 0  # a call or probe, then probes only, without an answer, in a row
+        self.faults = 0  # answers that were none, in a row
+        self.deaths = 0
+        self.readmit_at = now
+        self.rests_until = now
+        self.calls = 0  # in flight
+        self.in_flight = 0  # operations in flight
+        self.completed = 0
+        self.failed = 0
+        self.latency = LatencyWindow()
+        self.pace_s: float | None = None  # seconds per operation, smoothed
+
+    def __repr__(self) -> str:
+        """Tell the state in one line: tests and logs read it."""
+        return f"<Worker {self.key.name} {self.key.url} {self.state} calls={self.calls}>"
+
+    @property
+    def name(self) -> str:
+        """The name that it announced."""
+        return self.key.name
+
+    @property
+    def url(self) -> str:
+        """The address that it is called at, scheme and port included."""
+        return self.key.url
+
+
+class WorkerPool:
+    """All workers that announced themselves, and the free places of those that are LIVE."""
+
+    def __init__(
+        self,
+        settings: WorkersSettings,
+        dispatch: DispatchSettings,
+        on_change: Callable[[Worker, State], None] = lambda _worker, _before: None,
+    ) -> None:
+        self._settings = settings
+        self._dispatch = dispatch
+        self._on_change = on_change
+        self._workers: dict[WorkerKey, Worker] = {}
+        # Free places of LIVE workers, one entry a place, grouped by what the workers take: the
+        # longest unused is handed out first, in constant time however many workers there are.
+        self._free: dict[frozenset[str], deque[Worker]] = {}
+        self._live: Counter[frozenset[str]] = Counter()
+
+    def __iter__(self) -> Iterator[Worker]:
+        """Iterate over all workers in the order in which they announced themselves."""
+        return iter(list(self._workers.values()))
+
+    def __len__(self) -> int:
+        """Return how many workers are known, in whatever state."""
+        return len(self._workers)
+
+    def live(self, operation: str | None = None) -> list[Worker]:
+        """Return the LIVE workers, those that take `operation` if one is named."""
+        return [
+            worker
+            for worker in self._workers.values()
+            if worker.state is State.LIVE and (operation is None or operation in worker.operations)
+        ]
+
+    # Announcements
+
+    @property
+    def announce_s(self) -> float:
+        """How often a worker should announce itself, in seconds: longer in a large pool."""
+        return max(self._settings.announce_s, len(self._workers) / self._settings.probes_per_s)
+
+    def announce(
+        self, name: str, url: str, operations: Collection[str], batch: int, now: float
+    ) -> Worker:
+        """Take an announcement: a new worker becomes a CANDIDATE, a known one is looked at soon.
+
+        Raises `Overloaded` when the pool is full of workers that are not dead.
+        """
+        key = WorkerKey(name, url)
+        worker = self._workers.get(key)
+        if worker is None:
+            self._make_room(now)
+            worker = Worker(key, frozenset(operations), batch, now)
+            self._workers[key] = worker
+            self._on_change(worker, State.CANDIDATE)
+            return worker
+        if (worker.operations, worker.batch) != (frozenset(operations), batch):
+            # Another program than before, it seems: what it passed says nothing any more.
+            self._to(worker, State.CANDIDATE, "announced other abilities than before", now)
+            worker.operations, worker.batch = frozenset(operations), batch
+        self._happen(worker, Event.ANNOUNCED, now)
+        if worker.state is not State.LIVE:
+            worker.probe_at = min(worker.probe_at, max(now, worker.readmit_at))
+        return worker
+
+    def _make_room(self, now: float) -> None:
+        if len(self._workers) < self._settings.max:
+            return
+        useless = [w for w in self._workers.values() if w.state in (State.DEAD, State.REJECTED)]
+        if not useless:
+            raise Overloaded(
+                f"the pool is full: {self._settings.max} workers; raise workers.max", 5.0
+            )
+        self._forget(min(useless, key=lambda worker: worker.heard_at or worker.state_since))
+
+    def leave(self, name: str, matches: Callable[[Worker], bool], now: float) -> list[Worker]:
+        """Let the workers of this name that `matches` accepts go once they have finished.
+
+        Raises `WorkerNotFound` when there is none.
+        """
+        leaving = [w for w in self._workers.values() if w.name == name and matches(w)]
+        if not leaving:
+            raise WorkerNotFound(f"no worker {name!r} is in the pool; GET /workers lists them")
+        for worker in leaving:
+            self._happen(worker, Event.LEFT, now, "took leave")
+            self._forget_if_gone(worker)
+        return leaving
+
+    # Probes
+
+    def due(self, now: float, at_most: int) -> list[Worker]:
+        """Return the workers to probe or examine now, and count them as being probed.
+
+        The longest due come first. Workers that have been silent for `forget_s` while dead,
+        rejected or on their way out are forgotten instead.
+        """
+        overdue = []
+        for worker in list(self._workers.values()):
+            if self._is_past(worker, now):
+                self._forget(worker)
+            elif not worker.probing and worker.state is not State.DRAINING:
+                if worker.state is State.LIVE and worker.heard_at is not None:
+                    worker.probe_at = worker.heard_at + self._probe_s
+                if worker.probe_at <= now:
+                    overdue.append(worker)
+        overdue.sort(key=lambda worker: worker.probe_at)
+        for worker in overdue[:at_most]:
+            worker.probing = True
+        return overdue[:at_most]
+
+    @property
+    def _probe_s(self) -> float:
+        return max(self._settings.probe_s, len(self._workers) / self._settings.probes_per_s)
+
+    def _is_past(self, worker: Worker, now: float) -> bool:
+        last = max(worker.heard_at or 0.0, worker.state_since)
+        useless = worker.state in (State.DEAD, State.REJECTED, State.DRAINING)
+        return useless and not worker.calls and now - last > self._settings.forget_s
+
+    def probe_timeout_s(self, worker: Worker) -> float:
+        """Return how long its next probe may take: half as long for one that is suspect."""
+        whole = self._settings.probe_timeout_s
+        return whole / 2 if worker.state is State.SUSPECT else whole
+
+    def probe_answered(self, worker: Worker, now: float) -> None:
+        """Record that a probe came back: a sign of life, whatever it said."""
+        worker.probing = False
+        self._heard(worker, now)
+
+    def probe_failed(self, worker: Worker, error: WorkerError, now: float) -> None:
+        """Record that a probe or an examination got no answer."""
+        worker.probing = False
+        worker.failures += 1
+        self._unheard(worker, str(error), now)
+
+    def passed(self, worker: Worker, now: float) -> None:
+        """Record that the worker's answers in its examination were right."""
+        worker.probing = False
+        worker.heard_at = now
+        worker.failures = worker.faults = 0
+        self._happen(worker, Event.PASSED, now)
+
+    def flunked(self, worker: Worker, reason: str, now: float) -> None:
+        """Record that an answer was wrong: no work for it. It may try again later."""
+        worker.probing = False
+        worker.heard_at = now
+        self._happen(worker, Event.FLUNKED, now, reason)
+        worker.reason = reason
+        self._back_off(worker, now)
+
+    def spare(self, worker: Worker, now: float) -> None:
+        """Take back a probe that says nothing, since the master itself slept meanwhile."""
+        worker.probing = False
+        worker.probe_at = now
+
+    # Calls
+
+    def places(self, takes: frozenset[str]) -> int:
+        """Return how many calls the LIVE workers of exactly these abilities hold, free or not."""
+        return self._live[takes] * self._dispatch.calls_per_worker
+
+    def abilities(self) -> list[frozenset[str]]:
+        """Return what the workers with free places take: each different set once."""
+        return [takes for takes, free in self._free.items() if free]
+
+    def acquire(self, takes: frozenset[str], now: float) -> Worker | None:
+        """Take a free place at the worker of exactly these abilities that was unused longest.
+
+        `None` when there is none, or when all of them asked for a rest.
+        """
+        free = self._free.get(takes, deque())
+        for _ in range(len(free)):
+            worker = free.popleft()
+            if worker.rests_until > now:
+                free.append(worker)
+                continue
+            worker.calls += 1
+            return worker
+        return None
+
+    def put_back(self, worker: Worker) -> None:
+        """Give a place back unused: there was nothing for this worker."""
+        worker.calls -= 1
+        self._offer(worker)
+
+    def sent(self, worker: Worker, operations: int) -> None:
+        """Count operations that are on their way to the worker."""
+        worker.in_flight += operations
+
+    def answered(self, worker: Worker, operations: int, elapsed_s: float, now: float) -> None:
+        """Record a good reply to a call of `operations` after `elapsed_s`, and free its place."""
+        worker.completed += operations
+        worker.faults = 0
+        worker.latency.add(elapsed_s)
+        pace = elapsed_s / operations
+        known = worker.pace_s
+        worker.pace_s = pace if known is None else min(pace, 0.7 * known + 0.3 * pace)
+        self._heard(worker, now)
+        self._release(worker, operations)
+
+    def broke(self, worker: Worker, operations: int, error: WorkerError, now: float) -> None:
+        """Record a call that brought no result, and free its place."""
+        worker.failed += operations
+        if isinstance(error, Refused) and error.busy:
+            self._heard(worker, now)
+            wanted = BUSY_S if error.retry_after_s is None else error.retry_after_s
+            worker.rests_until = now + min(wanted, BUSY_MAX_S)
+        elif isinstance(error, BrokenReply | Refused):
+            self._faulted(worker, error, now)
+        else:
+            self._unheard(worker, str(error), now)
+        self._release(worker, operations)
+
+    def let_off(self, worker: Worker, operations: int) -> None:
+        """Free the place of a call whose failure is not the worker's."""
+        self._release(worker, operations)
+
+    def batch_limit(self, worker: Worker) -> int:
+        """Return how many operations the next call may carry.
+
+        What the worker announced and the master allows, and no more than it is expected to
+        compute within `target_call_s`: a worker of slow operations gets few at a time.
+        """
+        limit = min(worker.batch, self._dispatch.batch)
+        if limit == 1:
+            return 1
+        if worker.pace_s is None:
+            return min(limit, UNKNOWN_PACE_BATCH)
+        return max(1, min(limit, int(self._dispatch.target_call_s / max(worker.pace_s, 1e-9))))
+
+    # What follows changes states, and nothing else does.
+
+    def _heard(self, worker: Worker, now: float) -> None:
+        worker.heard_at = now
+        worker.failures = 0
+        if worker.state is State.LIVE:
+            if worker.deaths and now - worker.state_since > STEADY_S:
+                worker.deaths = 0
+        else:
+            self._happen(worker, Event.ANSWERED, now)
+            worker.probe_at = max(now, worker.readmit_at)
+
+    def _unheard(self, worker: Worker, reason: str, now: float) -> None:
+        if worker.state is State.LIVE:
+            worker.failures = 1
+            self._happen(worker, Event.FAILED, now, reason)
+            worker.probe_at = now
+        elif worker.state is State.DEAD:
+            worker.probe_at = max(now + self._settings.dead_probe_s, worker.readmit_at)
+        elif worker.failures >= self._settings.dead_after:
+            self._happen(worker, Event.GAVE_OUT, now, reason)
+        else:
+            worker.probe_at = max(now + self._settings.suspect_probe_s, worker.readmit_at)
+        worker.reason = reason
+
+    def _faulted(self, worker: Worker, error: WorkerError, now: float) -> None:
+        worker.heard_at = now  # it lives; whether it computes is another question
+        worker.faults += FOREIGN_FAULTS if isinstance(error, ForeignReply) else 1
+        if worker.faults >= FAULT_LIMIT and worker.state in (State.LIVE, State.SUSPECT):
+            self._happen(worker, Event.FAULTED, now, str(error))
+            self._back_off(worker, now)
+
+    def _back_off(self, worker: Worker, now: float) -> None:
+        worker.deaths += 1
+        wait = self._settings.readmit_min_s * 2.0 ** min(worker.deaths - 1, 20)
+        worker.readmit_at = now + min(wait, self._settings.readmit_max_s)
+        worker.probe_at = worker.readmit_at
+
+    def _happen(self, worker: Worker, event: Event, now: float, reason: str | None = None) -> None:
+        after = TRANSITIONS[worker.state].get(event)
+        if after is not None:
+            self._to(worker, after, reason, now)
+
+    def _to(self, worker: Worker, after: State, reason: str | None, now: float) -> None:
+        before, worker.state = worker.state, after
+        worker.state_since = now
+        worker.reason = reason
+        if before is State.LIVE:
+            self._drop_places(worker)
+            self._live[worker.operations] -= 1
+        if after is State.LIVE:
+            self._live[worker.operations] += 1
+            worker.failures = worker.faults = 0
+            for _ in range(self._dispatch.calls_per_worker - worker.calls):
+                self._offer(worker)
+        elif after is State.CANDIDATE:
+            worker.probe_at = now
+        elif after is State.DEAD:
+            self._back_off(worker, now)
+        self._on_change(worker, before)
+
+    def _release(self, worker: Worker, operations: int) -> None:
+        worker.calls -= 1
+        worker.in_flight -= operations
+        self._offer(worker)
+        self._forget_if_gone(worker)
+
+    def _offer(self, worker: Worker) -> None:
+        if worker.state is State.LIVE:
+            self._free.setdefault(worker.operations, deque()).append(worker)
+
+    def _drop_places(self, worker: Worker) -> None:
+        free = self._free.get(worker.operations)
+        if free is not None:
+            kept = deque(other for other in free if other is not worker)
+            self._free[worker.operations] = kept
+
+    def _forget_if_gone(self, worker: Worker) -> None:
+        if worker.state is State.DRAINING and not worker.calls:
+            self._forget(worker)
+
+    def _forget(self, worker: Worker) -> None:
+        if self._workers.get(worker.key) is worker:  # not one that came back under the same key
+            del self._workers[worker.key]
+            self._on_change(worker, worker.state)

@@ -1,0 +1,74 @@
+"""Whether, when and where a failed operation is tried again. Pure.
+
+Operations are pure, so trying again is always safe; the questions are only how soon and how often.
+The first failover is at once, to a worker not yet tried; later ones wait for a full-jitter delay
+(a random share of a ceiling that doubles), so that what failed together does not come back
+together. A worker that is only busy costs no attempt. An operation that was aboard when several
+different workers died is poison: it travels alone first, and then fails its job.
+"""
+
+from collections.abc import Hashable
+from random import Random
+
+from engine.errors import OperationFailed, Refused, Unreachable, WorkerError
+from engine.settings import DispatchSettings
+
+ALONE_AFTER_DEATHS = 2  # from this death on it travels alone: no innocent dies of it any more
+ALONE_AFTER_FAILURES = 2  # a batch is taken apart when it has failed twice
+
+
+class Attempts:
+    """The history of one operation that has failed at least once."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.avoid: set[Hashable] = set()  # the workers where it failed
+        self.deaths: set[Hashable] = set()  # those that died with it aboard
+
+    @property
+    def alone(self) -> bool:
+        """Whether the operation has to be the only one in its next call."""
+        return len(self.deaths) >= ALONE_AFTER_DEATHS or self.failures >= ALONE_AFTER_FAILURES
+
+
+class RetryPolicy:
+    """Decides what becomes of an operation whose attempt failed."""
+
+    def __init__(self, settings: DispatchSettings, random: Random) -> None:
+        self._settings = settings
+        self._random = random
+
+    def decide(self, attempts: Attempts, worker: Hashable, error: WorkerError) -> float:
+        """Record the failure in `attempts`; return after how many seconds to try again.
+
+        Raises `OperationFailed` when it has been tried often enough, or killed enough workers.
+        """
+        if isinstance(error, Refused) and error.busy:
+            attempts.avoid = {worker}
+            return 0.0
+        attempts.failures += 1
+        attempts.avoid.add(worker)
+        if isinstance(error, Unreachable) and error.aboard:
+            attempts.deaths.add(worker)
+        if len(attempts.deaths) >= self._settings.poison_deaths:
+            raise OperationFailed(
+                "poison_operation",
+                f"{len(attempts.deaths)} workers died while they computed this operation",
+            )
+        if attempts.failures >= self._settings.attempts:
+            raise OperationFailed(
+                "attempts_exhausted",
+                f"{attempts.failures} attempts failed, the last one at a worker that {error}",
+            )
+        return self._random.uniform(0.0, self.ceiling_s(attempts.failures))
+
+    def ceiling_s(self, failures: int) -> float:
+        """Return the longest wait after so many failures: 0, 0.05, 0.1, 0.2, ... up to 2 s."""
+        if failures <= 1:
+            return 0.0
+        doubled = self._settings.backoff_min_s * 2.0 ** min(failures - 2, 30)
+        return min(doubled, self._settings.backoff_max_s)
+
+    def allowance(self, in_flight: int) -> int:
+        """Return how many operations in flight may be retries when `in_flight` are in all."""
+        return max(self._settings.retry_min, int(self._settings.retry_budget * in_flight))

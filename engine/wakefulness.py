@@ -1,0 +1,31 @@
+"""Whether the master itself was asleep: then nobody else is to blame for the silence.
+
+A process that was stopped, swapped out or suspended wakes to find every time-out passed at once.
+Whoever is about to blame a worker asks here first whether the time was really spent waiting. The
+heartbeat calls `beat` at each of its ticks; a gap between two ticks is sleep. Pure.
+"""
+
+
+class Wakefulness:
+    """Remembers the latest time that the master was away, from its own heartbeat."""
+
+    def __init__(self, now: float, longest_gap_s: float) -> None:
+        self._longest_gap_s = longest_gap_s
+        self._beat_at = now
+        self._woke_at: float | None = None
+
+    def beat(self, now: float) -> float:
+        """Record a tick; return how many seconds of sleep came before it, 0 if none."""
+        gap = now - self._beat_at
+        if gap > self._longest_gap_s:
+            self._woke_at = now
+        else:
+            gap = 0.0
+        self._beat_at = now
+        return gap
+
+    def slept_since(self, then: float, now: float) -> bool:
+        """Return whether the master was asleep at some time between `then` and `now`."""
+        if now - self._beat_at > self._longest_gap_s:
+            return True  # just woken, and the heartbeat has not noticed yet
+        return self._woke_at is not None and self._woke_at > then

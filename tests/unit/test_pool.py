@@ -1,0 +1,409 @@
+"""The worker pool: states, places and probes, by tables of numbers and no event loop."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import (
+    BrokenReply,
+    ForeignReply,
+    Overloaded,
+    Refused,
+    TimedOut,
+    Unreachable,
+    WorkerNotFound,
+)
+from engine.pool import TRANSITIONS, Event, State, Worker, WorkerPool
+from engine.settings import DispatchSettings, WorkersSettings
+
+ALL = frozenset({"sum", "sub", "mul", "div"})
+GONE = Unreachable("closed the connection", aboard=True)
+
+
+def a_pool(**settings: object) -> WorkerPool:
+    """Return a pool with two calls a worker, unless told otherwise."""
+    return WorkerPool(WorkersSettings(**settings), DispatchSettings())  # type: ignore[arg-type]
+
+
+def announced(
+    pool: WorkerPool, name: str = "w", now: float = 0.0, *, batch: int = 512, port: int = 1
+) -> Worker:
+    """Announce a worker."""
+    return pool.announce(name, f"http://10.0.0.1:{port}", ALL, batch, now)
+
+
+def admitted(pool: WorkerPool, name: str = "w", now: float = 0.0, **more: int) -> Worker:
+    """Announce a worker and let it pass its examination."""
+    worker = announced(pool, name, now, **more)
+    pool.due(now, 1000)
+    pool.passed(worker, now)
+    return worker
+
+
+def dead(pool: WorkerPool, now: float = 0.0) -> Worker:
+    """Return a worker that was LIVE and has died."""
+    worker = admitted(pool, now=now)
+    for _ in range(3):
+        pool.due(now, 1000)
+        pool.probe_failed(worker, GONE, now)
+        now += 0.2
+    assert worker.state is State.DEAD
+    return worker
+
+
+def taken(pool: WorkerPool, now: float = 0.0) -> list[str]:
+    """Acquire all free places and return whose they were."""
+    names = []
+    while (worker := pool.acquire(ALL, now)) is not None:
+        names.append(worker.name)
+    return names
+
+
+def test_an_announcement_alone_makes_no_worker_live() -> None:
+    """However often it is repeated: only a passed examination does."""
+    pool = a_pool()
+    for now in range(100):
+        announced(pool, now=now)
+    assert [worker.state for worker in pool] == [State.CANDIDATE]
+    assert taken(pool) == []
+
+
+def test_the_same_announcement_again_is_one_entry() -> None:
+    """Told apart by name and address: another address is another worker, of the same name too."""
+    pool = a_pool()
+    assert announced(pool) is announced(pool, now=1.0)
+    assert announced(pool, port=2) is not announced(pool)
+    assert len(pool) == 2
+
+
+def test_a_worker_that_passed_has_its_places_and_no_more() -> None:
+    """As many calls as the settings allow, whatever came and went before."""
+    pool = a_pool()
+    worker = admitted(pool)
+    assert taken(pool) == ["w", "w"]
+    pool.sent(worker, 5)
+    pool.answered(worker, 5, 0.001, now=1.0)
+    assert taken(pool) == ["w"]
+    assert (worker.completed, worker.in_flight) == (5, 0)
+
+
+def test_places_are_handed_out_round_the_workers() -> None:
+    """Whose place was unused longest is next, so that work spreads over the pool."""
+    pool = a_pool()
+    for name in "abc":
+        admitted(pool, name)
+    first = taken(pool)
+    assert sorted(first) == ["a", "a", "b", "b", "c", "c"]
+
+
+def test_a_broken_call_makes_suspect_at_once_and_probes_at_once() -> None:
+    """A suspect gets nothing new, and its probe is due immediately."""
+    pool = a_pool()
+    worker = admitted(pool)
+    pool.acquire(ALL, 1.0)
+    pool.broke(worker, 1, GONE, 1.0)
+    assert worker.state is State.SUSPECT
+    assert taken(pool) == []
+    assert pool.due(1.0, 1000) == [worker]
+
+
+def test_a_suspect_that_answers_is_live_again_with_all_its_places() -> None:
+    """One answer is enough: it has been examined before."""
+    pool = a_pool()
+    worker = admitted(pool)
+    pool.broke(pool.acquire(ALL, 1.0) or worker, 1, TimedOut("late"), 1.0)
+    pool.due(1.0, 1000)
+    pool.probe_answered(worker, 1.1)
+    assert worker.state is State.LIVE
+    assert taken(pool) == ["w", "w"]
+
+
+def test_many_calls_that_break_together_are_one_suspicion_and_no_death() -> None:
+    """It takes probes to declare a worker dead, not one accident that ended several calls."""
+    pool = a_pool()
+    worker = admitted(pool)
+    for _ in range(2):
+        pool.acquire(ALL, 1.0)
+    for _ in range(2):
+        pool.broke(worker, 1, GONE, 1.0)
+    assert worker.state is State.SUSPECT
+
+
+def test_an_idle_hung_worker_is_dead_within_three_and_a_half_seconds() -> None:
+    """Silence, a probe that times out, and two more: the settings' defaults add up to less."""
+    pool = a_pool()
+    worker = admitted(pool)
+    now, tick = 0.0, 0.05
+    while worker.state is not State.DEAD and now < 10:
+        now += tick
+        if pool.due(now, 1000):
+            now += pool.probe_timeout_s(worker)
+            pool.probe_failed(worker, TimedOut("late"), now)
+    assert now <= 3.5
+
+
+def test_only_the_silent_are_probed() -> None:
+    """A worker that just answered a call is alive by that evidence."""
+    pool = a_pool()
+    worker = admitted(pool)
+    for now in (0.5, 1.0, 1.5, 2.0):
+        pool.acquire(ALL, now)
+        pool.answered(worker, 1, 0.001, now)
+        assert pool.due(now + 0.4, 1000) == []
+    assert pool.due(3.1, 1000) == [worker]
+
+
+def test_a_worker_being_probed_is_not_probed_a_second_time() -> None:
+    """One probe at a time."""
+    pool = a_pool()
+    admitted(pool)
+    assert len(pool.due(5.0, 1000)) == 1
+    assert pool.due(9.0, 1000) == []
+
+
+def test_the_longest_due_are_probed_first_and_no_more_than_there_is_room_for() -> None:
+    """A large pool does not eat the master."""
+    pool = a_pool()
+    for port in range(1, 11):
+        announced(pool, now=float(port), port=port)
+    assert [w.url[-1] for w in pool.due(100.0, 3)] == ["1", "2", "3"]
+
+
+def test_the_probe_interval_grows_with_the_pool() -> None:
+    """1,000 workers are probed 200 times a second at the most, so each every 5 seconds."""
+    pool = a_pool()
+    for port in range(1, 1001):
+        admitted(pool, port=port)
+    assert pool.announce_s == 5.0
+    assert pool.due(4.9, 5000) == []
+    assert len(pool.due(5.1, 5000)) == 1000
+
+
+def test_death_is_reversible_by_an_examination() -> None:
+    """The dead are examined like the new: another program may be there by now."""
+    pool = a_pool()
+    worker = dead(pool)
+    assert pool.due(100.0, 10) == [worker]
+    pool.passed(worker, 100.0)
+    assert worker.state is State.LIVE
+    assert taken(pool) == ["w", "w"]
+
+
+def test_a_crash_loop_is_readmitted_later_each_time() -> None:
+    """1, 2, 4 ... 30 seconds: however often it announces itself meanwhile."""
+    pool = a_pool()
+    worker = admitted(pool)
+    now, pauses = 0.0, []
+    for _ in range(7):
+        while worker.state is not State.DEAD:
+            pool.due(now, 10)
+            pool.probe_failed(worker, GONE, now)
+            now += 0.2
+        died = now
+        while not pool.due(now, 10):
+            announced(pool, now=now)
+            now += 0.1
+        pauses.append(round(now - died + 0.2))
+        pool.passed(worker, now)
+    assert pauses == [1, 2, 4, 8, 16, 30, 30]
+
+
+def test_a_worker_that_was_live_for_a_minute_has_its_deaths_forgiven() -> None:
+    """Back-off is for loops, not for a worker that is restarted once a day."""
+    pool = a_pool()
+    worker = dead(pool)
+    pool.passed(worker, 10.0)
+    pool.due(75.0, 10)
+    pool.probe_answered(worker, 75.0)
+    assert worker.deaths == 0
+
+
+def test_a_wrong_answer_rejects_and_says_which() -> None:
+    """A rejected worker gets no work, and /workers tells the call that it failed."""
+    pool = a_pool()
+    worker = announced(pool)
+    pool.due(0.0, 1)
+    pool.flunked(worker, "div of 7 and 2 gave 3, should be 3.5", 0.0)
+    assert (worker.state, worker.reason) == (
+        State.REJECTED,
+        "div of 7 and 2 gave 3, should be 3.5",
+    )
+    assert taken(pool) == []
+
+
+@pytest.mark.parametrize(
+    ("errors", "state"),
+    [
+        ([BrokenReply("x")] * 2, State.LIVE),
+        ([BrokenReply("x")] * 3, State.CANDIDATE),
+        ([Refused("x", busy=False)] * 3, State.CANDIDATE),
+        ([ForeignReply("x")], State.CANDIDATE),
+        ([Refused("x", busy=True)] * 9, State.LIVE),
+    ],
+)
+def test_a_worker_that_answers_nonsense_is_examined_again(
+    errors: list[Exception], state: State
+) -> None:
+    """Three faults in a row, or one answer to another question; busy is no fault."""
+    pool = a_pool()
+    worker = admitted(pool)
+    for now, error in enumerate(errors):
+        assert pool.acquire(ALL, 10.0 * now + 5) is worker
+        pool.broke(worker, 1, error, 10.0 * now + 5)  # type: ignore[arg-type]
+    assert worker.state is state
+
+
+def test_a_good_answer_between_faults_forgives_them() -> None:
+    """Three faults in a row count, not three in a life."""
+    pool = a_pool()
+    worker = admitted(pool)
+    for _ in range(5):
+        for error in (BrokenReply("x"), BrokenReply("x"), None):
+            pool.acquire(ALL, 1.0)
+            if error is None:
+                pool.answered(worker, 1, 0.001, 1.0)
+            else:
+                pool.broke(worker, 1, error, 1.0)
+    assert worker.state is State.LIVE
+
+
+@pytest.mark.parametrize(("asked", "rest"), [(None, 0.1), (1.0, 1.0), (60.0, 2.0)])
+def test_a_busy_worker_rests_for_what_it_asked_up_to_two_seconds(
+    asked: float | None, rest: float
+) -> None:
+    """429 and 503 are heeded, and are no sign of death."""
+    pool = a_pool()
+    worker = admitted(pool)
+    pool.acquire(ALL, 5.0)
+    pool.broke(worker, 1, Refused("busy", retry_after_s=asked, busy=True), 5.0)
+    assert worker.state is State.LIVE
+    assert pool.acquire(ALL, 5.0 + rest - 0.01) is None
+    assert pool.acquire(ALL, 5.0 + rest + 0.01) is worker
+
+
+def test_a_worker_that_takes_leave_gets_nothing_new_and_goes_when_it_has_finished() -> None:
+    """What it has in flight still counts."""
+    pool = a_pool()
+    worker = admitted(pool)
+    pool.acquire(ALL, 1.0)
+    pool.leave("w", lambda _worker: True, 1.0)
+    assert worker.state is State.DRAINING
+    assert taken(pool) == []
+    pool.answered(worker, 1, 0.001, 1.1)
+    assert len(pool) == 0
+
+
+def test_an_idle_worker_that_takes_leave_is_gone_at_once_and_may_come_back() -> None:
+    """Coming back is a new admission."""
+    pool = a_pool()
+    admitted(pool)
+    pool.leave("w", lambda _worker: True, 1.0)
+    assert len(pool) == 0
+    assert announced(pool, now=2.0).state is State.CANDIDATE
+    with pytest.raises(WorkerNotFound):
+        pool.leave("nobody", lambda _worker: True, 3.0)
+
+
+def test_a_full_pool_lets_a_dead_worker_go_for_a_new_one_but_no_live_one() -> None:
+    """The pool is bounded, and a flood of announcements pushes nobody out who works."""
+    pool = a_pool(max=2)
+    dead(pool)
+    admitted(pool, "live", port=2)
+    announced(pool, "new", port=3)
+    assert sorted(worker.name for worker in pool) == ["live", "new"]
+    with pytest.raises(Overloaded):
+        announced(pool, "one too many", port=4)
+
+
+def test_the_dead_are_forgotten_after_a_while() -> None:
+    """A list of workers that nobody will see again helps nobody."""
+    pool = a_pool(forget_s=600.0)
+    worker = dead(pool)
+    pool.due(500.0, 10)
+    pool.probe_failed(worker, GONE, 500.0)
+    assert len(pool) == 1
+    pool.due(700.0, 10)
+    assert len(pool) == 0
+
+
+def test_other_abilities_than_before_are_another_program() -> None:
+    """What the earlier one passed says nothing about it."""
+    pool = a_pool()
+    worker = admitted(pool)
+    pool.announce("w", worker.url, {"sum"}, 512, 5.0)
+    assert worker.state is State.CANDIDATE
+    pool.passed(worker, 5.0)
+    assert pool.acquire(ALL, 5.0) is None
+    assert pool.acquire(frozenset({"sum"}), 5.0) is worker
+    assert (pool.places(ALL), pool.places(frozenset({"sum"}))) == (0, 2)
+
+
+def test_a_worker_of_slow_operations_gets_few_at_a_time() -> None:
+    """No call is to last much longer than the target, whatever the worker would take."""
+    pool = a_pool()
+    worker = admitted(pool)
+    assert pool.batch_limit(worker) == 8
+    for _ in range(3):
+        pool.acquire(ALL, 1.0)
+        pool.answered(worker, 5, 0.05, 1.0)
+    assert pool.batch_limit(worker) == 5
+    for _ in range(3):
+        pool.acquire(ALL, 1.0)
+        pool.answered(worker, 5, 0.0001, 1.0)
+    assert pool.batch_limit(worker) == 512
+    assert pool.batch_limit(admitted(pool, "plain", batch=1)) == 1
+
+
+def test_a_probe_that_was_slept_through_is_taken_back() -> None:
+    """It is asked again at once, and blames nobody."""
+    pool = a_pool()
+    worker = admitted(pool)
+    pool.due(60.0, 10)
+    pool.spare(worker, 60.0)
+    assert worker.state is State.LIVE
+    assert pool.due(60.0, 10) == [worker]
+
+
+def test_every_state_has_its_row_and_every_row_leads_somewhere() -> None:
+    """The table is the whole life of a worker."""
+    assert set(TRANSITIONS) == set(State)
+    assert {event for row in TRANSITIONS.values() for event in row} == set(Event)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2)), max_size=200))
+def test_whatever_happens_no_worker_holds_more_calls_than_it_has_places(
+    script: list[tuple[int, int]],
+) -> None:
+    """And only LIVE workers are ever handed out; free places and calls always add up."""
+    pool = a_pool()
+    calls: list[Worker] = []
+    workers = [announced(pool, str(port), port=port + 1) for port in range(3)]
+    now = 0.0
+    for what, who in script:
+        now += 0.3
+        worker = workers[who]
+        if what == 0:
+            announced(pool, str(who), now, port=who + 1)
+        elif what == 1:
+            pool.passed(worker, now)
+        elif what == 2:
+            pool.probe_failed(worker, GONE, now)
+        elif what == 3:
+            pool.probe_answered(worker, now)
+        elif what == 4:
+            pool.flunked(worker, "wrong", now)
+        elif what == 5 and calls:
+            pool.answered(calls.pop(0), 0 + 1, 0.001, now)
+        elif what == 6 and calls:
+            pool.broke(calls.pop(0), 1, GONE, now)
+        elif what == 7 and calls:
+            pool.broke(calls.pop(0), 1, ForeignReply("x"), now)
+        else:
+            acquired = pool.acquire(ALL, now)
+            if acquired is not None:
+                assert acquired.state is State.LIVE
+                calls.append(acquired)
+        for known in workers:
+            assert known.calls == calls.count(known) <= 2
+            free = sum(1 for free in pool._free.get(ALL, ()) if free is known)
+            assert free == (2 - known.calls if known.state is State.LIVE else 0)
