@@ -43,9 +43,7 @@ def compute(name: str, operands: tuple[Number, ...]) -> Number:
     try:
         result = operation(*operands)
     except ZeroDivisionError:
-        raise OperationFailed(
-            "division_by_zero", "the divisor is zero: change the task so that it is not"
-        ) from None
+        raise division_by_zero() from None
     except OverflowError:
         raise _overflow() from None
     if type(result) is float:
@@ -58,6 +56,32 @@ def compute(name: str, operands: tuple[Number, ...]) -> Number:
             "compute with floats, or with smaller numbers",
         )
     return result
+
+
+def divides_by_zero(name: str, operands: tuple[Number, ...]) -> bool:
+    """Return whether the operation is a division by zero, which nobody needs to be asked."""
+    return name == "div" and operands[1] == 0
+
+
+def division_by_zero() -> OperationFailed:
+    """Return the failure that a division by zero ends with."""
+    return OperationFailed(
+        "division_by_zero", "the divisor is zero: change the task so that it is not"
+    )
+
+
+def failure_of(name: str, operands: tuple[Number, ...]) -> OperationFailed | None:
+    """Return the failure that an operation meets whoever computes it, `None` if it has a result.
+
+    Nothing is known of operations of other names: `None` for them.
+    """
+    if name not in OPERATIONS:
+        return None
+    try:
+        compute(name, operands)
+    except OperationFailed as failure:
+        return failure
+    return None
 
 
 def _unknown(name: str) -> OperationFailed:

@@ -13,6 +13,7 @@ might exceed the digits that an integer may have, keep the order of the text.
 
 from array import array
 
+from engine.errors import OperationFailed
 from engine.expression.nodes import BinaryOperation, Literal, Node
 from engine.job import Number, Operation
 
@@ -36,12 +37,16 @@ class Plan:
         self.names: list[str] = []
         self.columns = array("q")
         self.answer: Number | None = None
+        self.failure: tuple[int, OperationFailed] | None = None
         # The operands of operation i are at 2i and 2i + 1, `None` while they are awaited, and
         # again when they are no longer needed. Its result goes to the place _destinations[i].
         self._operands: list[Number | None] = []
         self._destinations = array("q")
         self._lay_out(tree)
         self.remaining = len(self.names)
+        self._cut = len(self.names)  # operations from here on do not matter any more
+        self._done = bytearray(self._cut)
+        self._doomed: set[int] = set()  # they wait for something that failed
         if balance and self.remaining >= SHORTEST_RUN:
             _Balancer(self.names, self._operands, self._destinations).balance()
         # Made here and not in ready(): long plans are built beside the event loop.
@@ -55,7 +60,7 @@ class Plan:
 
     @property
     def finished(self) -> bool:
-        """Whether every operation has its result, and so the plan its answer."""
+        """Whether the plan has its answer, or the failure that it ends with."""
         return not self.remaining
 
     def parent(self, index: int) -> int | None:
@@ -77,13 +82,9 @@ class Plan:
         Raises `ValueError`, and changes nothing, if no result of `index` is awaited: there is no
         such operation, it still waits itself, or it was completed before.
         """
-        if not (0 <= index < len(self.names) and self._is_ready(index)):
-            raise ValueError(
-                f"no result of operation {index} is awaited: complete each that is ready, once"
-            )
+        self._settle(index)
+        self.remaining -= index < self._cut
         operands = self._operands
-        operands[2 * index] = operands[2 * index + 1] = None
-        self.remaining -= 1
         destination = self._destinations[index]
         if destination == NOWHERE:
             self.answer = result
@@ -92,6 +93,35 @@ class Plan:
         if operands[destination ^ 1] is None:
             return None
         return self._operation(destination >> 1)
+
+    def fail(self, index: int, failure: OperationFailed) -> None:
+        """Record that operation `index` has no result.
+
+        What Python would compute before it still matters, since it may fail too, and then that is
+        the failure to end with; what comes after it does not. Raises `ValueError` as `complete`.
+        """
+        self._settle(index)
+        if index < self._cut:
+            self.remaining -= sum(
+                not self._done[later] and later not in self._doomed
+                for later in range(index + 1, self._cut)
+            )
+            self.remaining -= 1
+            self._cut = index
+            self.failure = (index, failure)
+        waiting = self.parent(index)
+        while waiting is not None and waiting not in self._doomed:
+            self._doomed.add(waiting)
+            self.remaining -= waiting < self._cut
+            waiting = self.parent(waiting)
+
+    def _settle(self, index: int) -> None:
+        if not (0 <= index < len(self.names) and self._is_ready(index)):
+            raise ValueError(
+                f"no result of operation {index} is awaited: complete each that is ready, once"
+            )
+        self._operands[2 * index] = self._operands[2 * index + 1] = None
+        self._done[index] = 1
 
     def _is_ready(self, index: int) -> bool:
         operands = self._operands

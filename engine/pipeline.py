@@ -1,0 +1,89 @@
+"""One coroutine per job: hands out what is ready, takes in what came back, until it is decided.
+
+The pipeline knows a plan and an `Executor`, and nothing of workers, attempts or HTTP: whatever
+turns operations into results can stand behind the executor. It never waits for one operation in
+particular, so that independent operations of a job are computed at the same time.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from engine.arithmetic import divides_by_zero, division_by_zero
+from engine.errors import OperationFailed
+from engine.exchange import Result
+from engine.job import Job, JobId, Operation, Outcome
+from engine.plan import Plan
+
+
+class Lane(Protocol):
+    """What one job has at an executor: operations go in, results come out in any order."""
+
+    def put(self, operations: Sequence[Operation]) -> None:
+        """Hand in operations to be computed."""
+        ...
+
+    async def results(self) -> list[tuple[Operation, Result]]:
+        """Wait until something came back, and return all that did, each operation once."""
+        ...
+
+    def close(self) -> None:
+        """Forget what has not come back."""
+        ...
+
+
+class Executor(Protocol):
+    """Whatever turns operations into results, or into the errors that they fail with."""
+
+    def open(self, job_id: JobId) -> Lane:
+        """Return a lane of its own for a job."""
+        ...
+
+
+async def run(job: Job, plan: Plan, executor: Executor) -> Outcome:
+    """Compute `job`, whose operations are `plan`, and return how it ended.
+
+    Which error a job with several of them ends with does not depend on who answers first: it is
+    the one that strict left-to-right evaluation meets first, as in Python.
+    """
+    lane = executor.open(job.job_id)
+    try:
+        _hand_in(plan, lane, plan.ready())
+        while not plan.finished:
+            ready = []
+            for operation, result in await lane.results():
+                if isinstance(result, OperationFailed):
+                    plan.fail(operation.index, result)
+                else:
+                    following = plan.complete(operation.index, result)
+                    if following is not None:
+                        ready.append(following)
+            _hand_in(plan, lane, ready)
+    finally:
+        lane.close()
+    return _outcome(job, plan)
+
+
+def _hand_in(plan: Plan, lane: Lane, ready: list[Operation]) -> None:
+    for operation in ready:
+        if divides_by_zero(operation.name, operation.operands):
+            break
+    else:
+        lane.put(ready)
+        return
+    # No worker is ever asked to divide by a known zero: a plain one could only answer 500.
+    possible = []
+    for operation in ready:
+        if divides_by_zero(operation.name, operation.operands):
+            plan.fail(operation.index, division_by_zero())
+        else:
+            possible.append(operation)
+    lane.put(possible)
+
+
+def _outcome(job: Job, plan: Plan) -> Outcome:
+    if plan.failure is None:
+        return Outcome(answer=plan.answer)
+    index, failure = plan.failure
+    column = plan.columns[index]
+    where = f"'{job.task[column - 1]}' at column {column}"
+    return Outcome(error=failure.code, detail=f"{where}: {failure.detail}")
