@@ -1,0 +1,371 @@
+"""The engine: from a submitted task to its answer. The page to read first.
+
+    submit -> parse and plan -> store (durable) -> job_id -> a coroutine per job
+           -> operations to the executor -> results -> answer -> store (durable) -> whoever waits
+
+Invariants: a job's id is told only after the store has it; a job is seen as finished only after
+the store has its outcome; an outcome, once set, never changes. Jobs run in the order of their
+ids as far as there is room; the rest waits in the store, not in memory.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from engine import pipeline
+from engine.clock import Clock
+from engine.errors import (
+    Draining,
+    ExecutorError,
+    ExpressionError,
+    JobNotFound,
+    Overloaded,
+    StoreError,
+    TaskTooLarge,
+)
+from engine.expression.parser import parse
+from engine.job import Job, JobId, Outcome
+from engine.pipeline import Executor
+from engine.plan import Plan
+from engine.settings import JobsSettings, LimitsSettings
+from engine.store.base import Counts, NewJob, Status, Store
+
+log = logging.getLogger(__name__)
+
+FEED_JOBS = 200  # jobs read from the store at a time when there is room again
+FEED_BYTES = 4 * 1024 * 1024  # and text of theirs, at the most
+SETTLING_TURNS = 3  # a result wakes its pipeline, which ends, which hands the outcome to the store
+STORE_RETRY_S = 1.0  # pause before an outcome that could not be stored is offered again
+
+Offload = Callable[[Callable[[str], Plan], str], Awaitable[Plan]]
+
+
+async def in_thread(make: Callable[[str], Plan], task: str) -> Plan:
+    """Run `make(task)` beside the event loop: the default way to plan a long text."""
+    return await asyncio.to_thread(make, task)
+
+
+class _Running(NamedTuple):
+    task: "asyncio.Task[None]"
+    size: int  # characters of a large job's text, 0 for a small one
+
+
+class Engine:
+    """Takes tasks, runs them on an executor, and keeps their record in a store."""
+
+    def __init__(
+        self,
+        store: Store,
+        executor: Executor,
+        jobs: JobsSettings,
+        limits: LimitsSettings,
+        clock: Clock,
+        offload: Offload = in_thread,
+    ) -> None:
+        self._store = store
+        self._executor = executor
+        self._settings = jobs
+        self._limits = limits
+        self._clock = clock
+        self._offload = offload
+        self._running: dict[JobId, _Running] = {}
+        self._running_large = 0  # characters
+        self._started = JobId(0)  # every job up to this id was started, or put into _large
+        self._large: deque[JobId] = deque()  # waits for room among the large ones
+        self._submitting = 0
+        self._waiting: dict[JobId, list[asyncio.Future[Job]]] = {}  # who waits for a job's end
+        self._room = asyncio.Event()
+        self._feeder: asyncio.Task[None] | None = None
+        self._draining = False
+
+    # Life
+
+    async def start(self) -> None:
+        """Open the store and take up every job in it that has not finished."""
+        await self._store.open()
+        self._room.set()
+        self._feeder = asyncio.create_task(self._feed())
+
+    def drain(self) -> None:
+        """Take no new tasks from now on, and start no more jobs."""
+        self._draining = True
+
+    async def settle(self) -> None:
+        """Let jobs that have their last result store it: a turn of the loop for each step."""
+        for _ in range(SETTLING_TURNS):
+            await self._clock.sleep(0)
+
+    async def stop(self) -> None:
+        """Stop every job where it is and close the store: unfinished ones resume at a start."""
+        self.drain()
+        tasks = [running.task for running in self._running.values()]
+        if self._feeder is not None:
+            tasks.append(self._feeder)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._store.close()
+
+    @property
+    def refusal(self) -> ExecutorError | None:
+        """Why a task would not be taken now, or `None` if it would."""
+        if self._draining:
+            return Draining("the master is shutting down; submit again in a few seconds", 5.0)
+        if self._store.broken:
+            return StoreError("the store has failed and must be looked at; see the master's log")
+        return None
+
+    @property
+    def running(self) -> int:
+        """How many jobs are running now."""
+        return len(self._running)
+
+    # What clients ask for
+
+    async def submit(self, task: str, key: str | None = None, fingerprint: str = "") -> Job:
+        """Take one task and return its job, durable. Raises `ExpressionError` if it is none.
+
+        With an idempotency `key`, the same key and fingerprint give the same job again.
+        """
+        self._refuse_if_closed()
+        plan = await self._plan(task)
+        (job,) = await self._add([NewJob(task, key, fingerprint)])
+        self._begin(job, plan)
+        return job
+
+    async def submit_many(self, tasks: Sequence[str]) -> list[Job | ExpressionError]:
+        """Take many tasks at once; in their order, each one's job or why it is none."""
+        self._refuse_if_closed()
+        plans: list[Plan | ExpressionError] = []
+        unread = 0
+        for task in tasks:
+            try:
+                plans.append(await self._plan(task))
+            except ExpressionError as error:
+                plans.append(error)
+            unread += len(task)
+            if unread > self._settings.offload_bytes:
+                unread = 0
+                await self._clock.sleep(0)  # others have their turn between the pieces
+        good = [
+            NewJob(task) for task, plan in zip(tasks, plans, strict=True) if isinstance(plan, Plan)
+        ]
+        jobs = iter(await self._add(good))
+        results: list[Job | ExpressionError] = []
+        for plan in plans:
+            if isinstance(plan, ExpressionError):
+                results.append(plan)
+            else:
+                job = next(jobs)
+                self._begin(job, plan)
+                results.append(job)
+        return results
+
+    async def job(self, job_id: JobId) -> Job:
+        """Return a job. Raises `JobNotFound`."""
+        job = await self._store.get(job_id)
+        if job is None:
+            raise JobNotFound(f"no job has the id {job_id}, or it is no longer kept")
+        return job
+
+    async def wait(self, job_id: JobId, seconds: float) -> Job:
+        """Return a job as soon as it has finished, at the latest after `seconds`."""
+        finished = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(job_id, []).append(finished)
+        try:
+            if job_id not in self._running:
+                job = await self.job(job_id)
+                if job.finished or seconds <= 0:
+                    return job
+            await asyncio.wait((finished,), timeout=seconds)
+            return finished.result() if finished.done() else await self.job(job_id)
+        finally:
+            self._waiting[job_id].remove(finished)
+            if not self._waiting[job_id]:
+                del self._waiting[job_id]
+
+    async def jobs(
+        self, limit: int, before: JobId | None = None, status: Status | None = None
+    ) -> list[Job]:
+        """Return up to `limit` jobs, newest first, older than `before` and of one `status`."""
+        return await self._store.page(limit, before, status)
+
+    async def cancel(self, job_id: JobId) -> Job:
+        """Finish a job with the error `cancelled`, unless it has finished before."""
+        job = await self.job(job_id)
+        running = self._running.get(job_id)
+        job = await self._finish(job, Outcome(error="cancelled", detail="cancelled by a client"))
+        if running is not None:
+            running.task.cancel()
+        return job
+
+    @property
+    def counts(self) -> Counts:
+        """How many jobs of the record are unfinished, succeeded and failed."""
+        return self._store.counts
+
+    # Taking in
+
+    def _refuse_if_closed(self) -> None:
+        refusal = self.refusal
+        if refusal is not None:
+            raise refusal
+
+    async def _plan(self, task: str) -> Plan:
+        if len(task) > self._limits.task_bytes or (
+            len(task) * 4 > self._limits.task_bytes
+            and len(task.encode("utf-8", "surrogatepass")) > self._limits.task_bytes
+        ):
+            raise TaskTooLarge(
+                f"a task may have {self._limits.task_bytes} bytes; split it, or raise"
+                " limits.task_bytes"
+            )
+        if len(task) > self._settings.offload_bytes:
+            return await self._offload(self._make_plan, task)
+        return self._make_plan(task)
+
+    def _make_plan(self, task: str) -> Plan:
+        return Plan(parse(task), balance=self._settings.balance)
+
+    async def _add(self, new: list[NewJob]) -> list[Job]:
+        if self._submitting + len(new) > self._limits.waiting_submissions and self._submitting:
+            raise Overloaded("too many submissions are waiting for the store; try again shortly")
+        self._submitting += len(new)
+        try:
+            unfinished = self._store.counts.unfinished
+            if unfinished + len(new) > self._limits.unfinished_jobs:
+                raise Overloaded(
+                    f"{unfinished} jobs are unfinished already; try again later, or raise"
+                    " limits.unfinished_jobs",
+                    5.0,
+                )
+            return await self._store.add(new, self._clock.wall())
+        finally:
+            self._submitting -= len(new)
+
+    # Running
+
+    def _begin(self, job: Job, plan: Plan) -> None:
+        """Start a job at once if it is the next in line and there is room for it."""
+        size = self._size(job)
+        next_in_line = job.job_id == self._started + 1
+        if next_in_line and not self._draining and self._has_room(size):
+            self._started = job.job_id
+            self._run(job, size, plan)
+        elif job.job_id > self._started:
+            self._room.set()  # the feeder will come to it
+
+    def _size(self, job: Job) -> int:
+        return len(job.task) if len(job.task) > self._settings.offload_bytes else 0
+
+    def _has_room(self, size: int) -> bool:
+        if size:
+            return self._running_large + size <= self._limits.running_bytes or (
+                self._running_large == 0
+            )
+        return len(self._running) < self._limits.running_jobs
+
+    def _run(self, job: Job, size: int, plan: Plan | None) -> None:
+        task = asyncio.create_task(self._carry_through(job, plan))
+        self._running[job.job_id] = _Running(task, size)
+        self._running_large += size
+        task.add_done_callback(lambda _done: self._over(job.job_id))
+
+    def _over(self, job_id: JobId) -> None:
+        self._running_large -= self._running.pop(job_id).size
+        self._room.set()
+
+    async def _carry_through(self, job: Job, plan: Plan | None) -> None:
+        try:
+            outcome = await self._outcome(job, plan)
+            await self._finish(job, outcome)
+        except Exception:
+            log.exception("job %d stopped unforeseen; the next start takes it up", job.job_id)
+
+    async def _outcome(self, job: Job, plan: Plan | None) -> Outcome:
+        deadline_s = self._settings.deadline_s
+        if deadline_s is None:
+            return await self._compute(job, plan)
+        try:
+            left = job.submitted_at + deadline_s - self._clock.wall()
+            async with asyncio.timeout(max(0.0, left)):
+                return await self._compute(job, plan)
+        except TimeoutError:
+            return Outcome(
+                error="deadline_exceeded", detail=f"not finished {deadline_s:g} s after submission"
+            )
+
+    async def _compute(self, job: Job, plan: Plan | None) -> Outcome:
+        if plan is None:
+            try:
+                plan = await self._plan_again(job)
+            except ExecutorError as error:  # taken by a version that read it otherwise
+                return Outcome(error=error.code, detail=error.detail)
+        return await pipeline.run(job, plan, self._executor)
+
+    async def _plan_again(self, job: Job) -> Plan:
+        if self._size(job):
+            return await self._offload(self._make_plan, job.task)
+        return self._make_plan(job.task)
+
+    async def _finish(self, job: Job, outcome: Outcome) -> Job:
+        """Store the outcome, unless another one came first; return the job as it ended."""
+        now = self._clock.wall()
+        while True:
+            try:
+                if await self._store.finish(job.job_id, outcome, now):
+                    ended = msgspec.structs.replace(job, outcome=outcome, finished_at=now)
+                else:
+                    ended = await self.job(job.job_id)
+                break
+            except StoreError as error:
+                log.error("job %d cannot be finished yet: %s", job.job_id, error)
+                await self._clock.sleep(STORE_RETRY_S)
+        for waiter in self._waiting.get(job.job_id, ()):
+            if not waiter.done():
+                waiter.set_result(ended)
+        return ended
+
+    # Feeding: what waits in the store, as soon as there is room
+
+    async def _feed(self) -> None:
+        while True:
+            await self._room.wait()
+            self._room.clear()
+            try:
+                await self._start_waiting()
+            except StoreError as error:
+                log.error("waiting jobs cannot be read: %s", error)
+                await self._clock.sleep(STORE_RETRY_S)
+                self._room.set()
+
+    async def _start_waiting(self) -> None:
+        await self._start_waiting_large()
+        while self._has_room(0) and not self._draining:
+            jobs = await self._store.unfinished(self._started, FEED_JOBS, FEED_BYTES)
+            if not jobs:
+                return
+            for job in jobs:
+                if job.job_id <= self._started:
+                    continue  # it was begun by its submission meanwhile
+                size = self._size(job)
+                if size and not self._has_room(size):
+                    self._large.append(job.job_id)
+                elif self._has_room(size):
+                    self._run(job, size, None)
+                else:
+                    return
+                self._started = job.job_id
+
+    async def _start_waiting_large(self) -> None:
+        while self._large and not self._draining:
+            job = await self._store.get(self._large[0])
+            if job is not None and not job.finished:
+                if not self._has_room(self._size(job)):
+                    return
+                self._run(job, self._size(job), None)
+            self._large.popleft()

@@ -1,0 +1,322 @@
+"""Many operations, many attempts: hands what is ready to whichever worker has room.
+
+One fair queue over all jobs. Nothing ever waits for a batch to fill: when a worker has a free
+place it is given its share of what is there at that moment. Each call is one task, owned here;
+there is no task, no future and no log line per operation. An operation is delivered to its lane
+once, however many calls brought it; what nobody waits for any more is let go.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+
+from engine import exchange
+from engine.arithmetic import failure_of
+from engine.clock import Clock
+from engine.errors import BrokenReply, OperationFailed, Refused, WorkerError
+from engine.exchange import Result
+from engine.fairqueue import FairQueue
+from engine.job import JobId, Operation
+from engine.pool import BUSY_MAX_S, Worker, WorkerKey, WorkerPool
+from engine.retry import Attempts, RetryPolicy
+from engine.settings import DispatchSettings
+from engine.transport import Transport
+from engine.wakefulness import Wakefulness
+
+log = logging.getLogger(__name__)
+
+Load = list[tuple["Lane", Operation]]
+
+
+class Lane:
+    """What one job has on its way. Made by `Dispatcher.open`, used by the job's pipeline."""
+
+    def __init__(self, job_id: JobId, dispatcher: "Dispatcher") -> None:
+        self.job_id = job_id
+        self.attempts: dict[int, Attempts] = {}  # of the operations that have failed before
+        self._dispatcher = dispatcher
+        self._awaited: set[int] = set()
+        self._arrived: list[tuple[Operation, Result]] = []
+        self._arrival: asyncio.Future[None] | None = None
+
+    def put(self, operations: Sequence[Operation]) -> None:
+        """Hand in operations to be computed."""
+        if operations:
+            self._awaited.update([operation.index for operation in operations])
+            self._dispatcher.enqueue(self, operations)
+
+    async def results(self) -> list[tuple[Operation, Result]]:
+        """Wait until something came back, and return all that did, each operation once."""
+        if not self._arrived:
+            self._arrival = asyncio.get_running_loop().create_future()
+            await self._arrival
+        arrived, self._arrived = self._arrived, []
+        return arrived
+
+    def close(self) -> None:
+        """Forget what has not come back: its replies will be let go."""
+        self._awaited.clear()
+        self._dispatcher.withdraw(self)
+
+    def awaits(self, operation: Operation) -> bool:
+        """Return whether the result of `operation` is still wanted."""
+        return operation.index in self._awaited
+
+    def deliver(self, operation: Operation, result: Result) -> None:
+        """Take a result in, unless one came before it or nobody waits for it any more."""
+        if operation.index in self._awaited:
+            self._awaited.remove(operation.index)
+            self._arrived.append((operation, result))
+            if self._arrival is not None and not self._arrival.done():
+                self._arrival.set_result(None)
+
+
+class Call:
+    """One call that is on its way to a worker, with the operations aboard."""
+
+    __slots__ = ("load", "retries", "sent_at", "worker")
+
+    def __init__(self, worker: Worker, load: Load, retries: int, sent_at: float) -> None:
+        self.worker = worker
+        self.load = load
+        self.retries = retries  # how many of them were tried before
+        self.sent_at = sent_at
+
+
+class Dispatcher:
+    """The executor that computes at the workers of a pool, over HTTP."""
+
+    def __init__(
+        self,
+        pool: WorkerPool,
+        transport: Transport,
+        policy: RetryPolicy,
+        settings: DispatchSettings,
+        clock: Clock,
+        wakefulness: Wakefulness,
+    ) -> None:
+        self._pool = pool
+        self._transport = transport
+        self._policy = policy
+        self._settings = settings
+        self._clock = clock
+        self._wakefulness = wakefulness
+        self._queue: FairQueue[Lane] = FairQueue()
+        self._again: deque[tuple[Lane, Operation]] = deque()  # failed before, due now
+        self._calls: dict[asyncio.Task[None], Call] = {}
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._retries_in_flight = 0
+        self._in_flight = 0
+        self._pump_scheduled = False
+
+    @property
+    def queued(self) -> int:
+        """How many operations wait for a worker."""
+        return len(self._queue) + len(self._again)
+
+    @property
+    def in_flight(self) -> int:
+        """How many operations are at workers."""
+        return self._in_flight
+
+    def open(self, job_id: JobId) -> Lane:
+        """Return a lane of its own for a job."""
+        return Lane(job_id, self)
+
+    def enqueue(self, lane: Lane, operations: Sequence[Operation]) -> None:
+        """Let operations of a lane wait for their turn."""
+        self._queue.put(lane, operations)
+        self.kick()
+
+    def withdraw(self, lane: Lane) -> None:
+        """Take what a lane has waiting out of the queue."""
+        self._queue.drop(lane)
+
+    def kick(self) -> None:
+        """Look soon whether something can be sent: something waits, or a worker has room."""
+        if not self._pump_scheduled:
+            self._pump_scheduled = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Send nothing more, and wait for the calls on their way, `timeout_s` at the longest."""
+        self._pump_scheduled = True  # for good: nothing is pumped any more
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=timeout_s)
+
+    async def stop(self) -> None:
+        """Cancel what is on its way and wait until all of it is over."""
+        self._pump_scheduled = True
+        for timer in self._timers:
+            timer.cancel()
+        for task in self._calls:
+            task.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
+
+    # Sending
+
+    def _pump(self) -> None:
+        self._pump_scheduled = False
+        now = self._clock.now()
+        for takes in self._pool.abilities():
+            idle = []
+            while self._again or self._queue.count(takes):
+                worker = self._pool.acquire(takes, now)
+                if worker is None:
+                    break
+                call = self._load(worker, now)
+                if call is None:
+                    idle.append(worker)
+                else:
+                    self._send(call)
+            for worker in idle:
+                self._pool.put_back(worker)
+
+    def _load(self, worker: Worker, now: float) -> Call | None:
+        limit = self._pool.batch_limit(worker)
+        again = self._take_again(worker, limit)
+        if again and self._attempts(again[0]).alone:
+            return Call(worker, again[:1], 1, now)
+        fresh: Load = []
+        if len(again) < limit:
+            waiting = self._queue.count(worker.operations)
+            share = -(-waiting // max(1, self._pool.places(worker.operations)))
+            fresh = self._queue.take(worker.operations, min(share, limit - len(again)))
+        load = again + fresh
+        return Call(worker, load, len(again), now) if load else None
+
+    def _take_again(self, worker: Worker, limit: int) -> Load:
+        """Take retries that this worker may have, within the retry budget; one alone if need be."""
+        room = self._policy.allowance(self._in_flight) - self._retries_in_flight
+        taken: Load = []
+        kept: Load = []
+        while self._again and len(taken) < min(limit, room):
+            entry = self._again.popleft()
+            lane, operation = entry
+            if not lane.awaits(operation):
+                continue
+            attempts = self._attempts(entry)
+            if not self._suits(worker, operation, attempts) or (attempts.alone and taken):
+                kept.append(entry)
+                continue
+            taken.append(entry)
+            if attempts.alone:
+                break
+        self._again.extendleft(reversed(kept))
+        return taken
+
+    @staticmethod
+    def _attempts(entry: tuple[Lane, Operation]) -> Attempts:
+        lane, operation = entry
+        return lane.attempts[operation.index]
+
+    def _suits(self, worker: Worker, operation: Operation, attempts: Attempts) -> bool:
+        if operation.name not in worker.operations:
+            return False
+        if worker.key not in attempts.avoid:
+            return True
+        return all(other.key in attempts.avoid for other in self._pool.live(operation.name))
+
+    def _send(self, call: Call) -> None:
+        count = len(call.load)
+        self._in_flight += count
+        self._retries_in_flight += call.retries
+        self._pool.sent(call.worker, count)
+        task = asyncio.get_running_loop().create_task(self._carry_out(call))
+        self._calls[task] = call
+        task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        call = self._calls.pop(task)
+        self._in_flight -= len(call.load)
+        self._retries_in_flight -= call.retries
+        self.kick()
+        if not task.cancelled() and task.exception() is not None:
+            # A bug of ours: no operation may be lost by it, and it must be seen.
+            log.error("a call ended in an unforeseen way", exc_info=task.exception())
+            self._pool.let_off(call.worker, len(call.load))
+            self._try_again(call.load, call.worker.key, BrokenReply("was misunderstood by us"))
+
+    async def _carry_out(self, call: Call) -> None:
+        worker, load = call.worker, call.load
+        operations = [operation for _, operation in load]
+        as_array = worker.batch > 1 and len(operations) > 1
+        try:
+            body = exchange.ask(operations, as_array=as_array)
+            reply = await self._transport.compute(worker.url, body, self._settings.call_timeout_s)
+            results = exchange.read(reply, operations, as_array=as_array)
+        except WorkerError as error:
+            self._broke(call, error)
+        else:
+            now = self._clock.now()
+            self._pool.answered(worker, len(load), now - call.sent_at, now)
+            for (lane, operation), result in zip(load, results, strict=True):
+                lane.deliver(operation, result)
+
+    # When it went wrong
+
+    def _broke(self, call: Call, error: WorkerError) -> None:
+        worker, now = call.worker, self._clock.now()
+        if self._wakefulness.slept_since(call.sent_at, now):
+            self._pool.let_off(worker, len(call.load))
+            self._requeue(call.load)
+            return
+        load = call.load
+        if isinstance(error, BrokenReply | Refused):
+            load = self._without_own_failures(load)
+        if load:
+            level = logging.ERROR if isinstance(error, BrokenReply) else logging.WARNING
+            log.log(level, "worker %s at %s %s", worker.name, worker.url, error)
+            self._pool.broke(worker, len(call.load), error, now)
+            self._try_again(load, worker.key, error)
+        else:
+            self._pool.let_off(worker, len(call.load))
+
+    @staticmethod
+    def _without_own_failures(load: Load) -> Load:
+        """Deliver those failures that any worker would meet: a plain one can only say 500."""
+        innocent = []
+        for lane, operation in load:
+            failure = failure_of(operation.name, operation.operands)
+            if failure is None:
+                innocent.append((lane, operation))
+            else:
+                lane.deliver(operation, failure)
+        return innocent
+
+    def _try_again(self, load: Load, worker: WorkerKey, error: WorkerError) -> None:
+        later: dict[float, Load] = {}
+        for lane, operation in load:
+            if not lane.awaits(operation):
+                continue
+            attempts = lane.attempts.setdefault(operation.index, Attempts())
+            try:
+                delay_s = self._policy.decide(attempts, worker, error)
+            except OperationFailed as failure:
+                lane.deliver(operation, failure)
+            else:
+                later.setdefault(delay_s, []).append((lane, operation))
+        for delay_s, entries in later.items():
+            if delay_s == 0.0:
+                self._again.extend(entries)
+                self.kick()
+            else:
+                self._after(delay_s, entries)
+        if isinstance(error, Refused) and error.busy:
+            self._after(min(error.retry_after_s or 0.0, BUSY_MAX_S) + 0.1, [])
+
+    def _requeue(self, load: Load) -> None:
+        for lane, operation in load:
+            lane.attempts.setdefault(operation.index, Attempts())
+        self._again.extend(load)
+        self.kick()
+
+    def _after(self, delay_s: float, entries: Load) -> None:
+        def due() -> None:
+            self._timers.discard(timer)
+            self._again.extend(entries)
+            self.kick()
+
+        timer = asyncio.get_running_loop().call_later(delay_s, due)
+        self._timers.add(timer)

@@ -1,0 +1,1 @@
+"""The record of all jobs: one contract, two stores."""

@@ -1,0 +1,92 @@
+"""What a store promises: the contract that every form of it keeps.
+
+A write has happened when its call returns, and not before: then it survives whatever the form can
+survive, and every later read shows it. Ids grow by one and are never used again. An outcome is
+set once. A store raises `StoreError` when it can neither promise nor read, and nothing foreign.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol, get_args
+
+import msgspec
+
+from engine.job import Job, JobId, Outcome
+
+Status = Literal["unfinished", "succeeded", "failed"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+
+class NewJob(msgspec.Struct, frozen=True):
+    """A task to be added, with the idempotency key that it came with and what that key stands for."""
+
+    task: str
+    key: str | None = None
+    fingerprint: str = ""
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How many jobs of the record are in which status."""
+
+    unfinished: int = 0
+    succeeded: int = 0
+    failed: int = 0
+
+
+class Store(Protocol):
+    """The record of all jobs. Times are seconds since the epoch, handed in."""
+
+    @property
+    def counts(self) -> Counts:
+        """How many jobs are in which status, as of the last write that returned."""
+        ...
+
+    @property
+    def broken(self) -> bool:
+        """Whether the store has failed for good: nothing is promised any more."""
+        ...
+
+    async def broke(self) -> None:
+        """Return when the store has failed for good; normally never."""
+        ...
+
+    async def open(self) -> None:
+        """Get ready. Raises `StoreLocked`, `StoreDamaged` or `StoreError`."""
+        ...
+
+    async def add(self, new: Sequence[NewJob], now: float) -> list[Job]:
+        """Add jobs, all or none, and return them in order.
+
+        A key that is known gives the job that it came with before; with another fingerprint it
+        raises `IdempotencyConflict`.
+        """
+        ...
+
+    async def finish(self, job_id: JobId, outcome: Outcome, now: float) -> bool:
+        """Set the outcome of a job, unless it has one; return whether this call set it."""
+        ...
+
+    async def get(self, job_id: JobId) -> Job | None:
+        """Return a job, or `None` if the record has no such job."""
+        ...
+
+    async def page(
+        self, limit: int, before: JobId | None = None, status: Status | None = None
+    ) -> list[Job]:
+        """Return up to `limit` jobs older than `before`, newest first."""
+        ...
+
+    async def unfinished(self, after: JobId, limit: int, max_bytes: int) -> list[Job]:
+        """Return unfinished jobs younger than `after`, oldest first: up to `limit`, or as many as
+        have `max_bytes` of text together, but at least one if there is one.
+        """
+        ...
+
+    async def prune(self, keep: int, older_than: float | None, at_most: int) -> int:
+        """Forget up to `at_most` finished jobs that are not among the newest `keep` or ended
+        before `older_than`; return how many were forgotten.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Write what waits and let go of everything. Closing twice does no harm."""
+        ...

@@ -1,0 +1,121 @@
+"""The way to the workers: one HTTP request, one reply. The only place that knows HTTP clients.
+
+Whatever goes wrong on the way is translated here into a `WorkerError`, once. A reply of any
+status is a reply. Nothing is followed, unpacked or retried, and no more than `MAX_REPLY_BYTES`
+of a body is ever held.
+"""
+
+import contextlib
+from typing import Protocol
+
+import pycurl
+from tornado.curl_httpclient import CurlAsyncHTTPClient, CurlError
+from tornado.httpclient import HTTPRequest, HTTPResponse
+from tornado.httputil import HTTPHeaders
+
+from engine.errors import BrokenReply, TimedOut, Unreachable, WorkerError
+from engine.exchange import Reply
+
+MAX_REPLY_BYTES = 10 * 1024 * 1024  # 512 results of 4,300 digits with their operands need 7 MB
+
+NEVER_ABOARD = frozenset({pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST})
+BROKEN_CONNECTION = frozenset({pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR})
+
+
+class Transport(Protocol):
+    """How the master reaches a worker at `url`. Each call raises `WorkerError`s and nothing else."""
+
+    async def compute(self, url: str, body: bytes, timeout_s: float) -> Reply:
+        """POST `body` to `url`/compute and return what came back."""
+        ...
+
+    async def health(self, url: str, timeout_s: float) -> Reply:
+        """GET `url`/health and return what came back."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open; calls that are on their way fail."""
+        ...
+
+
+class HttpTransport:
+    """The transport on Tornado's `AsyncHTTPClient`, in its pycurl form: connections are kept.
+
+    Probes have a client of their own, so that they never queue behind calls.
+    """
+
+    def __init__(
+        self, *, max_calls: int, max_probes: int, connect_timeout_s: float, token: str = ""
+    ) -> None:
+        self._calls = _client(max_calls)
+        self._probes = _client(max_probes)
+        self._connect_timeout_s = connect_timeout_s
+        self._headers = {"Content-Type": "application/json", "Expect": ""}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+
+    async def compute(self, url: str, body: bytes, timeout_s: float) -> Reply:
+        """POST `body` to `url`/compute and return what came back."""
+        return await self._fetch(self._calls, f"{url}/compute", "POST", body, timeout_s)
+
+    async def health(self, url: str, timeout_s: float) -> Reply:
+        """GET `url`/health and return what came back."""
+        return await self._fetch(self._probes, f"{url}/health", "GET", None, timeout_s)
+
+    def close(self) -> None:
+        """Close both clients and their connections."""
+        self._calls.close()
+        self._probes.close()
+
+    async def _fetch(
+        self,
+        client: CurlAsyncHTTPClient,
+        url: str,
+        method: str,
+        body: bytes | None,
+        timeout_s: float,
+    ) -> Reply:
+        request = HTTPRequest(
+            url,
+            method=method,
+            headers=HTTPHeaders(self._headers),
+            body=body,
+            connect_timeout=min(self._connect_timeout_s, timeout_s),
+            request_timeout=timeout_s,
+            follow_redirects=False,
+            decompress_response=False,
+            prepare_curl_callback=_prepare,
+        )
+        try:
+            response = await client.fetch(request, raise_error=False)
+        except CurlError as error:
+            raise _translated(error, timeout_s) from None
+        except (OSError, ValueError, UnicodeError) as error:
+            raise BrokenReply(f"could not be called: {error}") from None
+        return Reply(response.code, response.body, _retry_after_s(response))
+
+
+def _client(max_clients: int) -> CurlAsyncHTTPClient:
+    return CurlAsyncHTTPClient(
+        force_instance=True, max_clients=max_clients, max_body_size=MAX_REPLY_BYTES
+    )
+
+
+def _prepare(curl: pycurl.Curl) -> None:
+    curl.setopt(pycurl.NOPROXY, "*")  # a proxy of the environment is for the world outside
+
+
+def _translated(error: CurlError, timeout_s: float) -> WorkerError:
+    if error.errno == pycurl.E_OPERATION_TIMEDOUT:
+        return TimedOut(f"did not answer within {timeout_s:g} s")
+    if error.errno in NEVER_ABOARD:
+        return Unreachable("could not be connected to")
+    if error.errno in BROKEN_CONNECTION:
+        return Unreachable("closed the connection without an answer", aboard=True)
+    return BrokenReply(f"sent what is no HTTP reply ({error.message})")
+
+
+def _retry_after_s(response: HTTPResponse) -> float | None:
+    with contextlib.suppress(ValueError):  # a date, or nonsense: as good as nothing
+        return max(0.0, float(response.headers.get("Retry-After", "")))
+    return None
