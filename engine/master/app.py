@@ -1,0 +1,44 @@
+"""The route table: every path that the master serves, on one page.
+
+The private paths are for workers. With a private port they are on that port alone.
+"""
+
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.web import Application
+
+from engine.master import handlers
+from engine.master.assembly import Master
+from engine.web import application, server
+
+PUBLIC: list[Any] = [
+    (r"/submit", handlers.SubmitHandler),
+    (r"/job/([^/]+)", handlers.JobHandler),
+    (r"/jobs", handlers.JobsHandler),
+    (r"/workers", handlers.WorkersHandler),
+    (r"/livez", handlers.LivezHandler),
+    (r"/readyz", handlers.ReadyzHandler),
+]
+PRIVATE: list[Any] = [
+    (r"/worker", handlers.AnnounceHandler),
+    (r"/worker/([^/]+)", handlers.LeaveHandler),
+]
+
+IDLE_CONNECTION_S = 15.0  # Tornado's own default is an hour: slow clients would pile up
+
+
+def public_app(master: Master) -> Application:
+    """Return what clients see; workers too, unless they have a port of their own."""
+    private = [] if master.settings.private_port is not None else PRIVATE
+    return application(PUBLIC + private, {"master": master})
+
+
+def private_app(master: Master) -> Application:
+    """Return what workers see on the private port."""
+    return application(PRIVATE, {"master": master})
+
+
+def serve(app: Application, max_body_bytes: int) -> HTTPServer:
+    """Return a server for `app`."""
+    return server(app, max_body_bytes=max_body_bytes, idle_s=IDLE_CONNECTION_S)

@@ -1,0 +1,110 @@
+"""The master's objects, put together: one place for the program, the tests and the simulation.
+
+What reaches outside (transport, store, clock, chance) is handed in; what decides is made here.
+The order of starting and stopping lives here too, with its reasons.
+"""
+
+import asyncio
+import logging
+from random import Random
+
+from engine.address import base_url
+from engine.arithmetic import OPERATIONS
+from engine.clock import Clock
+from engine.core import Engine, Offload, in_thread
+from engine.dispatcher import Dispatcher
+from engine.health import TICK_S, HealthMonitor
+from engine.messages import Announcement
+from engine.pool import State, Worker, WorkerPool
+from engine.retry import RetryPolicy
+from engine.settings import MasterSettings
+from engine.store.base import Store
+from engine.transport import Transport
+from engine.wakefulness import Wakefulness
+
+log = logging.getLogger(__name__)
+
+LONGEST_GAP_S = 10 * TICK_S  # a heartbeat this late was not waiting, it was away
+
+
+class Master:
+    """A whole master without its HTTP side."""
+
+    def __init__(
+        self,
+        settings: MasterSettings,
+        transport: Transport,
+        store: Store,
+        clock: Clock,
+        random: Random,
+        offload: Offload = in_thread,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self._transport = transport
+        self._wakefulness = Wakefulness(clock.now(), LONGEST_GAP_S)
+        self.pool = WorkerPool(settings.workers, settings.dispatch, self._pool_changed)
+        self.dispatcher = Dispatcher(
+            self.pool,
+            transport,
+            RetryPolicy(settings.dispatch, random),
+            settings.dispatch,
+            clock,
+            self._wakefulness,
+        )
+        self.health = HealthMonitor(
+            self.pool, transport, settings.workers, clock, self._wakefulness
+        )
+        self.engine = Engine(store, self.dispatcher, settings.jobs, settings.limits, clock, offload)
+        self._heartbeat: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open the store, then watch the workers, whom announcements bring from now on."""
+        await self.engine.start()
+        self._heartbeat = asyncio.create_task(self.health.run())
+
+    async def stop(self) -> None:
+        """Finish what is on its way, as far as `drain_s` allows, and let everything go.
+
+        Calls in flight come first, since their results finish jobs; the engine next, since it
+        stores those; the heartbeat last, so that nobody is blamed meanwhile.
+        """
+        self.engine.drain()
+        await self.dispatcher.drain(self.settings.drain_s)
+        await self.engine.settle()
+        await self.engine.stop()
+        await self.dispatcher.stop()
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+            await asyncio.gather(self._heartbeat, return_exceptions=True)
+        self._transport.close()
+
+    def announce(self, announcement: Announcement, url: str) -> Worker:
+        """Take a worker's announcement that leads to `url`, and look at it at once."""
+        operations = announcement.operations
+        return self.pool.announce(
+            announcement.worker_name,
+            url,
+            operations if isinstance(operations, list) else tuple(OPERATIONS),
+            announcement.batch,
+            self.clock.now(),
+        )
+
+    def leave(self, name: str, peer: str, port: int | None) -> list[Worker]:
+        """Let the workers of this name go; with a `port`, the one at that port of `peer`."""
+        url = None if port is None else base_url(peer, port)
+        return self.pool.leave(name, lambda w: url in (None, w.url), self.clock.now())
+
+    def _pool_changed(self, worker: Worker, before: State) -> None:
+        log.info(
+            "worker %s at %s: %s, was %s%s",
+            worker.name,
+            worker.url,
+            worker.state,
+            before,
+            f" ({worker.reason})" if worker.reason else "",
+        )
+        if worker.state is State.LIVE:
+            self.dispatcher.kick()
+        else:
+            self.health.hurry()

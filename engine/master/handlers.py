@@ -1,0 +1,332 @@
+"""The HTTP handlers: each reads a request into a message, calls the engine, and responds.
+
+No handler knows a rule about jobs or workers; `engine/web.py` has what is common to all of ours.
+"""
+
+import math
+import re
+from http import HTTPStatus
+
+from engine.errors import ExecutorError, ExpressionError, JobNotFound
+from engine.job import Job, JobId
+from engine.master.announcements import locate
+from engine.master.assembly import Master
+from engine.master.problems import problem_of, retry_after_s
+from engine.messages import (
+    Announcement,
+    AnnouncementTaken,
+    JobListed,
+    JobStatus,
+    Problem,
+    Reader,
+    Submission,
+    Submitted,
+    SubmittedMany,
+    TaskRefused,
+    WorkerStatus,
+    encode,
+)
+from engine.pool import Worker
+from engine.store.base import STATUSES, Status
+from engine.web import ApiHandler, RequestRefused, quoted
+
+LONGEST_WAIT_S = 60.0
+DEFAULT_PAGE = 100
+LONGEST_PAGE = 1000
+LARGEST_ID = 2**63 - 1
+FLUSH_BYTES = 256 * 1024  # of a long answer that are gathered before they are sent
+
+_submission: Reader[Submission] = Reader(Submission)
+_announcement: Reader[Announcement] = Reader(Announcement)
+
+
+class BaseHandler(ApiHandler):
+    """What all of the master's handlers share."""
+
+    def initialize(self, master: Master) -> None:
+        """Take the master that this handler speaks for."""
+        self.master = master
+        self.engine = master.engine
+
+    def prepare(self) -> None:
+        """Refuse what a browser sends on behalf of another site."""
+        origin = self.request.headers.get("Origin")
+        own = f"{self.request.protocol}://{self.request.host}"
+        if self.request.headers.get("Sec-Fetch-Site") == "cross-site" or origin not in (None, own):
+            raise RequestRefused(
+                HTTPStatus.FORBIDDEN,
+                "cross_site",
+                "pages of other sites may not call this; call from a program, or from our page",
+            )
+
+    def problem_of(self, error: ExecutorError) -> Problem:
+        """Return the problem that tells `error`, and say when to come back if that helps."""
+        pause_s = retry_after_s(error)
+        if pause_s is not None:
+            self.set_header("Retry-After", str(pause_s))
+        return problem_of(error)
+
+    def parameter(self, name: str) -> str | None:
+        """Return a parameter of the query, the last one where it is given several times."""
+        value: str | None = self.get_query_argument(name, None)
+        return value
+
+    def wait_s(self) -> float | None:
+        """Return how long the client wants to wait for the job, `None` if it does not."""
+        text = self.parameter("wait")
+        if text is None:
+            return self._preferred_wait_s()
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = math.nan
+        if not 0 <= seconds <= LONGEST_WAIT_S:
+            raise _invalid_parameter("wait", text, f"a number of seconds, 0 to {LONGEST_WAIT_S:g}")
+        return seconds
+
+    def _preferred_wait_s(self) -> float | None:
+        preferred = re.search(
+            r"(?:^|[,;\s])wait=([0-9]{1,6})(?:$|[,;\s])", self.request.headers.get("Prefer", "")
+        )
+        if preferred is None:
+            return None
+        self.set_header("Preference-Applied", f"wait={preferred[1]}")
+        return min(float(preferred[1]), LONGEST_WAIT_S)
+
+    def decode_argument(self, value: bytes, name: str | None = None) -> str:
+        """Decode a piece of the URL; what is no UTF-8 matches no job and no worker."""
+        if name is None:
+            return value.decode("utf-8", "replace")
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise _invalid_parameter(name, repr(value), "UTF-8 text") from None
+
+
+def _invalid_parameter(name: str, text: str, wanted: str) -> RequestRefused:
+    return RequestRefused(
+        HTTPStatus.BAD_REQUEST, "invalid_parameter", f"{name}={quoted(text)} should be {wanted}"
+    )
+
+
+def job_id_of(text: str) -> JobId:
+    """Return the id that a path names. Raises `JobNotFound` for all that can be none."""
+    if re.fullmatch(r"[0-9]{1,19}", text, re.ASCII) and 0 < int(text) <= LARGEST_ID:
+        return JobId(int(text))
+    raise JobNotFound(f"no job has the id {quoted(text)}; ids are whole numbers from 1")
+
+
+class SubmitHandler(BaseHandler):
+    """`POST /submit`."""
+
+    def code_for(self, violation: str) -> str:
+        """Tell a task that is no text from a body that is no submission."""
+        return "invalid_task" if "`$.task" in violation else super().code_for(violation)
+
+    async def post(self) -> None:
+        """Take one task or many."""
+        submission = self.read(_submission)
+        if isinstance(submission.tasks, list) and isinstance(submission.task, str):
+            raise RequestRefused(
+                HTTPStatus.BAD_REQUEST, "invalid_request", "say task or tasks, not both"
+            )
+        if isinstance(submission.task, str):
+            await self._one(submission.task)
+        elif isinstance(submission.tasks, list):
+            await self._many(submission.tasks)
+        else:
+            raise RequestRefused(
+                HTTPStatus.BAD_REQUEST, "invalid_task", 'say what to compute: {"task": "1+2"}'
+            )
+
+    async def _one(self, task: str) -> None:
+        wait_s = self.wait_s()
+        job = await self.engine.submit(task)
+        if wait_s is None:
+            self.respond(Submitted(job.job_id))
+        else:
+            self.respond(JobStatus.of(await self.engine.wait(job.job_id, wait_s)))
+
+    async def _many(self, tasks: list[str]) -> None:
+        most = self.master.settings.limits.tasks_per_submit
+        if len(tasks) > most:
+            raise RequestRefused(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                "too_large",
+                f"{len(tasks)} tasks are too many for one request; send at most {most}",
+            )
+        results = await self.engine.submit_many(tasks)
+        self.respond(SubmittedMany([_submitted(result) for result in results]))
+
+
+def _submitted(result: Job | ExpressionError) -> Submitted | TaskRefused:
+    if isinstance(result, ExpressionError):
+        return TaskRefused(result.code, result.detail, result.column)
+    return Submitted(result.job_id)
+
+
+class JobHandler(BaseHandler):
+    """`/job/{id}`."""
+
+    async def get(self, text: str) -> None:
+        """Tell how a job is, after waiting for its end if that is asked for."""
+        job_id, wait_s = job_id_of(text), self.wait_s()
+        if wait_s is None:
+            job = await self.engine.job(job_id)
+        else:
+            job = await self.engine.wait(job_id, wait_s)
+        self.respond(JobStatus.of(job))
+
+    head = get
+
+    async def delete(self, text: str) -> None:
+        """Cancel a job."""
+        self.respond(JobStatus.of(await self.engine.cancel(job_id_of(text))))
+
+
+class JobsHandler(BaseHandler):
+    """`/jobs`."""
+
+    async def get(self) -> None:
+        """List jobs, newest first, a page at a time."""
+        limit, before, status = self._limit(), self._before(), self._status()
+        jobs = await self.engine.jobs(limit, before, status)
+        if len(jobs) == limit:
+            self.set_header("Link", self._next(jobs[-1].job_id, limit, status))
+        self.set_header("Content-Type", "application/json")
+        await self._write(jobs)
+
+    head = get
+
+    async def _write(self, jobs: list[Job]) -> None:
+        """Write a page piece by piece: its tasks may be long, and others want the loop too."""
+        separator, gathered = b"[", 0
+        for job in jobs:
+            item = separator + encode(JobListed.of(job))
+            separator = b","
+            self.write(item)
+            gathered += len(item)
+            if gathered > FLUSH_BYTES:
+                gathered = 0
+                await self.flush()
+        self.finish(b"]" if jobs else b"[]")
+
+    def _limit(self) -> int:
+        text = self.parameter("limit")
+        limit = DEFAULT_PAGE if text is None else _whole(text, LONGEST_PAGE)
+        if limit is None:
+            raise _invalid_parameter("limit", text or "", f"a whole number, 1 to {LONGEST_PAGE}")
+        return limit
+
+    def _before(self) -> JobId | None:
+        text = self.parameter("before")
+        if text is None:
+            return None
+        before = _whole(text, LARGEST_ID)
+        if before is None:
+            raise _invalid_parameter("before", text, "the id of a job")
+        return JobId(before)
+
+    def _status(self) -> Status | None:
+        text = self.parameter("status")
+        if text is None or text in STATUSES:
+            return text
+        raise _invalid_parameter("status", text, f"one of {', '.join(STATUSES)}")
+
+    @staticmethod
+    def _next(last: JobId, limit: int, status: Status | None) -> str:
+        only = f"&status={status}" if status else ""
+        return f'</jobs?limit={limit}&before={last}{only}>; rel="next"'
+
+
+def _whole(text: str, largest: int) -> int | None:
+    if not re.fullmatch(r"[0-9]{1,19}", text, re.ASCII):
+        return None
+    return int(text) if 1 <= int(text) <= largest else None
+
+
+class WorkerHandler(BaseHandler):
+    """What only workers call: guarded by the shared token where one is set."""
+
+    def prepare(self) -> None:
+        """Refuse callers without the token."""
+        super().prepare()
+        self.refuse_without(self.master.settings.token)
+
+
+class AnnounceHandler(WorkerHandler):
+    """`POST /worker`."""
+
+    async def post(self) -> None:
+        """Take a worker's announcement."""
+        master, message = self.master, self.read(_announcement)
+        peer = self.request.remote_ip or ""
+        url = await locate(message, peer, master.settings.workers.default_port)
+        worker = master.announce(message, url)
+        again_s = master.pool.announce_s
+        self.respond(AnnouncementTaken(worker.name, worker.state, again_s))
+
+
+class LeaveHandler(WorkerHandler):
+    """`DELETE /worker/{name}`."""
+
+    def delete(self, name: str) -> None:
+        """Let a worker go: the one at `?port=` of the caller's address, or all of that name."""
+        text = self.parameter("port")
+        port = None if text is None else _whole(text, 65535)
+        if text is not None and port is None:
+            raise _invalid_parameter("port", text, "a port, 1 to 65535")
+        gone = self.master.leave(name, self.request.remote_ip or "", port)
+        self.respond([worker_status(worker, self.master.clock.now()) for worker in gone])
+
+
+class WorkersHandler(BaseHandler):
+    """`/workers`."""
+
+    def get(self) -> None:
+        """List the pool."""
+        now = self.master.clock.now()
+        self.respond([worker_status(worker, now) for worker in self.master.pool])
+
+    head = get
+
+
+def worker_status(worker: Worker, now: float) -> WorkerStatus:
+    """Return the public view of a worker."""
+    return WorkerStatus(
+        name=worker.name,
+        url=worker.url,
+        state=worker.state,
+        operations=sorted(worker.operations),
+        batch=worker.batch,
+        in_flight=worker.in_flight,
+        completed=worker.completed,
+        failed=worker.failed,
+        latency_p50_s=worker.latency.quantile(0.5),
+        latency_p95_s=worker.latency.quantile(0.95),
+        last_seen_s=None if worker.heard_at is None else round(now - worker.heard_at, 3),
+        reason=worker.reason,
+    )
+
+
+class LivezHandler(BaseHandler):
+    """`/livez`: the loop turns."""
+
+    def get(self) -> None:
+        """Answer, which is all that liveness is."""
+        self.respond({"status": "ok"})
+
+    head = get
+
+
+class ReadyzHandler(BaseHandler):
+    """`/readyz`: whether a task would be taken now."""
+
+    def get(self) -> None:
+        """Tell whether tasks are taken, and how many workers could compute them."""
+        refusal = self.engine.refusal
+        if refusal is not None:
+            raise refusal
+        self.respond({"status": "ok", "workers": len(self.master.pool.live())})
+
+    head = get

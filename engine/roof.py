@@ -1,0 +1,49 @@
+"""What master.py and worker.py do alike when they start and when they are told to stop."""
+
+import asyncio
+import signal
+import socket
+import sys
+
+from tornado.netutil import bind_sockets
+
+from engine.web import BACKLOG
+
+EXIT_UNAVAILABLE = 69  # of sysexits.h
+
+
+def refuse_optimized(program: str) -> None:
+    """Leave if assertions are off: Tornado checks the framing of requests with them."""
+    if sys.flags.optimize:
+        print(
+            f"{program}: python -O takes out checks that keep requests apart; run it without -O",
+            file=sys.stderr,
+        )
+        sys.exit(EXIT_UNAVAILABLE)
+
+
+def bound(host: str, port: int) -> tuple[list[socket.socket], int]:
+    """Return sockets that listen at `host` and the port that they have; 0 takes any free one.
+
+    Raises `OSError` that says what to do.
+    """
+    try:
+        sockets = bind_sockets(port, host, backlog=BACKLOG)
+    except OSError as error:
+        raise OSError(
+            f"cannot listen on {host}:{port} ({error.strerror}); choose another --port or --host"
+        ) from None
+    return sockets, sockets[0].getsockname()[1]
+
+
+async def until_told_to_stop() -> None:
+    """Return at the first SIGTERM or SIGINT; the second one ends the process at once."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
+        loop.add_signal_handler(number, told.set)
+    await told.wait()
+    for number in signals:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)

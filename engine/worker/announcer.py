@@ -1,0 +1,93 @@
+"""Keeps the master informed that this worker is there, and takes leave of it.
+
+It announces as soon as it runs, again at the interval that the master names, and never gives up:
+a master that is not there yet, or was restarted, hears of this worker within a second. Trouble is
+logged when it changes, not each time.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from random import Random
+from typing import NamedTuple
+from urllib.parse import quote
+
+from engine.clock import Clock
+from engine.messages import Announcement, AnnouncementTaken, Reader, encode
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 1.0
+
+_taken: Reader[AnnouncementTaken] = Reader(AnnouncementTaken)
+
+
+class Response(NamedTuple):
+    """What the master answered, as far as an announcer is concerned."""
+
+    status: int
+    body: bytes
+
+
+Request = Callable[[str, str, bytes | None], Awaitable[Response]]
+"""`await request(method, path, body)`; raises `OSError` when the master is out of reach."""
+
+
+class Announcer:
+    """Announces one worker to one master, for as long as `run` runs."""
+
+    def __init__(
+        self, announcement: Announcement, request: Request, clock: Clock, random: Random
+    ) -> None:
+        self._announcement = announcement
+        self._request = request
+        self._clock = clock
+        self._random = random
+        self._trouble: str | None = "not announced yet"
+
+    async def run(self) -> None:
+        """Announce, again and again; cancel to stop."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            again_s = await self._announce()
+            if again_s is not None:
+                pause_s = FIRST_PAUSE_S
+                await self._clock.sleep(again_s)
+            else:
+                await self._clock.sleep(self._random.uniform(pause_s / 2, pause_s))
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _announce(self) -> float | None:
+        """Announce once; return in how many seconds the master wants to hear again, if it does."""
+        try:
+            response = await self._request("POST", "/worker", encode(self._announcement))
+        except OSError as error:
+            self._in_trouble(f"the master cannot be reached ({error}); trying on")
+            return None
+        if response.status != HTTPStatus.OK:
+            said = response.body[:200].decode("utf-8", "replace")
+            self._in_trouble(f"the master refuses this worker: {response.status} {said}")
+            return None
+        try:
+            again_s = _taken(response.body).announce_again_s
+        except (ValueError, RecursionError):
+            self._in_trouble("what answers is no master; look at the setting master")
+            return None
+        if self._trouble is not None:
+            log.info("announced as %s", self._announcement.worker_name)
+        self._trouble = None
+        return again_s
+
+    def _in_trouble(self, what: str) -> None:
+        if what != self._trouble:
+            log.error("%s", what)
+        self._trouble = what
+
+    async def leave(self, port: int) -> None:
+        """Take leave, once; a master that is not there will notice by itself."""
+        name = self._announcement.worker_name
+        try:
+            await self._request("DELETE", f"/worker/{quote(name, safe='')}?port={port}", None)
+        except OSError as error:
+            log.warning("left without the master's knowing: %s", error)

@@ -1,0 +1,147 @@
+"""`/compute` and `/health`: the whole of a worker, seen from the master.
+
+A computation is done before its answer is awaited by anybody else: operations are quicker than any
+hand-over. What has no result is a 422 problem, or, in an array, an item with `error` and `detail`.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+from msgspec import UNSET
+from tornado.httpserver import HTTPServer
+from tornado.web import Application
+
+from engine.arithmetic import compute
+from engine.errors import ExecutorError, OperationFailed
+from engine.messages import Computation, Computed, ComputedItem, Problem, Reader
+from engine.web import ApiHandler, RequestRefused, application, server
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+IDLE_CONNECTION_S = 3600.0  # the master keeps its connections, and is the only one to have any
+
+_one_or_many: Reader[Computation | list[Computation]] = Reader(Computation | list[Computation])
+
+
+class WorkerState:
+    """What the handlers share: what this worker takes, and whether it is on its way out."""
+
+    def __init__(self, operations: list[str], batch: int, token: str) -> None:
+        self.operations = frozenset(operations)
+        self.batch = batch
+        self.token = token
+        self.draining = False
+        self.computed = 0
+        self.calls = 0
+        self._idle = asyncio.Event()
+
+    def begin(self) -> None:
+        """Count a call in hand."""
+        self.calls += 1
+
+    def end(self) -> None:
+        """Count a call as answered."""
+        self.calls -= 1
+        if not self.calls:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Return when no call is in hand."""
+        while self.calls:
+            self._idle.clear()
+            await self._idle.wait()
+
+
+class WorkerHandler(ApiHandler):
+    """What both handlers share."""
+
+    def initialize(self, state: WorkerState) -> None:
+        """Take the state of the worker."""
+        self.state = state
+
+    def problem_of(self, error: ExecutorError) -> Problem:
+        """Tell an operation that has no result as a 422."""
+        if isinstance(error, OperationFailed):
+            status = HTTPStatus.UNPROCESSABLE_ENTITY
+            return Problem(status.phrase, status.value, error.code, error.detail)
+        return super().problem_of(error)
+
+
+class ComputeHandler(WorkerHandler):
+    """`POST /compute`."""
+
+    def prepare(self) -> None:
+        """Refuse callers without the token, and everybody when on the way out."""
+        self.state.begin()
+        self.refuse_without(self.state.token)
+        if self.state.draining:
+            self.set_header("Retry-After", "1")
+            self.set_header("Connection", "close")
+            raise RequestRefused(
+                HTTPStatus.SERVICE_UNAVAILABLE, "draining", "this worker is leaving; ask another"
+            )
+
+    def on_finish(self) -> None:
+        """Count the call as answered: what is written is on its way."""
+        self.state.end()
+
+    def post(self) -> None:
+        """Compute one operation, or an array of them in order."""
+        asked = self.read(_one_or_many)
+        if isinstance(asked, list):
+            self._refuse_too_many(len(asked))
+            self.respond([self._item(computation) for computation in asked])
+            self.state.computed += len(asked)
+        else:
+            self.respond(self._computed(asked))
+            self.state.computed += 1
+
+    def _refuse_too_many(self, count: int) -> None:
+        if count > self.state.batch:
+            raise RequestRefused(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                "too_large",
+                f"{count} operations are more than this worker takes at once: {self.state.batch}",
+            )
+
+    def _computed(self, asked: Computation) -> Computed:
+        self._refuse_unknown(asked.operation)
+        result = compute(asked.operation, (asked.op1, asked.op2))
+        return Computed(asked.operation, asked.op1, asked.op2, result)
+
+    def _item(self, asked: Computation) -> ComputedItem:
+        operation, op1, op2 = asked.operation, asked.op1, asked.op2
+        self._refuse_unknown(operation)
+        try:
+            return ComputedItem(operation, op1, op2, compute(operation, (op1, op2)))
+        except OperationFailed as failure:
+            return ComputedItem(operation, op1, op2, UNSET, failure.code, failure.detail)
+
+    def _refuse_unknown(self, operation: str) -> None:
+        if operation not in self.state.operations:
+            known = ", ".join(sorted(self.state.operations))
+            raise RequestRefused(
+                HTTPStatus.BAD_REQUEST, "unknown_operation", f"this worker computes {known} only"
+            )
+
+
+class HealthHandler(WorkerHandler):
+    """`GET /health`."""
+
+    def get(self) -> None:
+        """Tell that this worker is there, and how much it has computed."""
+        status = "draining" if self.state.draining else "ok"
+        self.respond({"status": status, "computed": self.state.computed})
+
+    head = get
+
+
+def worker_app(state: WorkerState) -> Application:
+    """Return the worker's application."""
+    routes: list[Any] = [(r"/compute", ComputeHandler), (r"/health", HealthHandler)]
+    return application(routes, {"state": state})
+
+
+def serve(app: Application) -> HTTPServer:
+    """Return a server for `app`."""
+    return server(app, max_body_bytes=MAX_BODY_BYTES, idle_s=IDLE_CONNECTION_S)

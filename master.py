@@ -1,0 +1,103 @@
+"""The master: takes tasks, hands their operations to workers, answers. `python master.py -h`.
+
+This file reads settings, builds the objects, runs them and heeds signals; nothing else.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+from random import Random
+
+SqliteStore = lambda p: MemoryStore()
+from tornado.httpserver import HTTPServer
+
+from engine.clock import LoopClock
+from engine.errors import StoreDamaged, StoreError, StoreLocked
+from engine.flags import master_settings
+from engine.logs import configure
+from engine.master.app import private_app, public_app, serve
+from engine.master.assembly import Master
+from engine.roof import EXIT_UNAVAILABLE, bound, refuse_optimized, until_told_to_stop
+from engine.settings import MasterSettings
+from engine.store.base import Store
+from engine.store.memory import MemoryStore
+from engine.transport import HttpTransport
+
+EXIT_DATA_DAMAGED = 65  # the numbers of sysexits.h
+EXIT_STORE_BROKE = 70
+EXIT_DATA_IN_USE = 75
+
+log = logging.getLogger("master")
+
+
+def main() -> int:
+    """Run a master until SIGTERM or SIGINT; return the exit code."""
+    refuse_optimized("master")
+    settings = master_settings(sys.argv[1:], os.environ)
+    configure(settings.log)
+    try:
+        return asyncio.run(run(settings))
+    except StoreDamaged as error:
+        return gave_up(error, EXIT_DATA_DAMAGED)
+    except StoreLocked as error:
+        return gave_up(error, EXIT_DATA_IN_USE)
+    except (StoreError, OSError) as error:
+        return gave_up(error, EXIT_UNAVAILABLE)
+
+
+def gave_up(error: Exception, code: int) -> int:
+    """Say why, and return the exit code."""
+    print(f"master: {error}", file=sys.stderr)
+    return code
+
+
+async def run(settings: MasterSettings) -> int:
+    """Build everything, serve until told to stop, and take it down in order."""
+    store: Store = SqliteStore(Path(settings.data)) if settings.data else MemoryStore()
+    master = Master(settings, transport(settings), store, LoopClock(), Random())  # noqa: S311
+    await master.start()
+    servers = listen(settings, master)
+    stop = asyncio.ensure_future(until_told_to_stop())
+    broke = asyncio.ensure_future(store.broke())
+    await asyncio.wait((stop, broke), return_when=asyncio.FIRST_COMPLETED)
+    if broke.done():
+        log.critical("the store has failed; what it holds is safe, and a new start reads it")
+        return EXIT_STORE_BROKE
+    broke.cancel()
+    log.info("stopping: no new jobs, calls in flight have %g s", settings.drain_s)
+    await master.stop()
+    for server in servers:
+        server.stop()
+    return 0
+
+
+def transport(settings: MasterSettings) -> HttpTransport:
+    """Return the way to the workers, with room for every call and probe that there can be."""
+    return HttpTransport(
+        max_calls=settings.workers.max * settings.dispatch.calls_per_worker,
+        max_probes=settings.workers.max,
+        connect_timeout_s=settings.dispatch.connect_timeout_s,
+        token=settings.token,
+    )
+
+
+def listen(settings: MasterSettings, master: Master) -> list[HTTPServer]:
+    """Serve the public API, and the private one on a port of its own if it has one."""
+    ports = [(public_app(master), settings.port, "clients")]
+    if settings.private_port is not None:
+        ports.append((private_app(master), settings.private_port, "workers"))
+    servers = []
+    for app, wanted, whom in ports:
+        sockets, port = bound(settings.host, wanted)
+        server = serve(app, settings.limits.body_bytes)
+        server.add_sockets(sockets)
+        servers.append(server)
+        where = f"http://{settings.host}:{port}"
+        print(f"master: for {whom} listening on {where}", file=sys.stderr, flush=True)
+    return servers
+
+
+if __name__ == "__main__":
+    sys.exit(main())
