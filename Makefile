@@ -1,0 +1,42 @@
+# Every target makes the environment that it needs; nothing has to be installed by hand but Python 3.11 or newer and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TASK ?= 1+(2*3)/4-5
+WORKERS ?= 3
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test check docker-test bench
+
+help: ## Say what each target does.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+
+$(VENV)/runtime: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	touch $@
+
+$(VENV)/dev: $(VENV)/runtime requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+	touch $@
+
+demo: $(VENV)/runtime ## Start a master and three workers, submit TASK, print its answer, stop all.
+	@$(BIN)/python -m deploy.local --workers $(WORKERS) --demo "$(TASK)"
+
+run: $(VENV)/runtime ## Start a master and three workers, and leave them running until Ctrl-C.
+	@$(BIN)/python -m deploy.local --workers $(WORKERS)
+
+test: $(VENV)/dev ## Run all tests that need no Docker.
+	$(BIN)/python -m pytest tests --ignore tests/docker
+
+check: $(VENV)/dev ## Check format, lint, types and branch coverage.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/unit tests/contract --cov
+
+docker-test: $(VENV)/dev ## Build the images and test them under docker-compose (needs root and Debian, or an engine).
+	tests/docker/run
+
+bench: $(VENV)/dev ## Measure throughput and latency, and print the table of docs/performance.md.
+	$(BIN)/python -m bench.run

@@ -1,0 +1,220 @@
+"""A master and its workers as processes of this machine: the demo, `make run`, tests, benchmarks.
+
+Ports are free ones unless told otherwise. Whatever is started here is stopped here, in the order
+workers first, so that each takes leave of a master that still listens.
+"""
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from queue import Queue
+from types import TracebackType
+
+ROOT = Path(__file__).resolve().parent.parent
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 15.0
+
+
+class StartFailed(RuntimeError):
+    """Raised when a process ended, or fell silent, before it listened."""
+
+
+class Process:
+    """One program of ours, whose stderr is read for the line that says where it listens."""
+
+    def __init__(self, program: str, arguments: Sequence[str], echo: bool = False) -> None:
+        self._echo = echo
+        self._lines: Queue[str | None] = Queue()
+        self.seen: list[str] = []  # what it has written, for whoever wants to know why
+        environment = {key: v for key, v in os.environ.items() if not key.startswith("EXECUTOR_")}
+        crash_at = os.environ.get("EXECUTOR_CRASH_AT")
+        if crash_at is not None:
+            environment["EXECUTOR_CRASH_AT"] = crash_at
+        self.popen = subprocess.Popen(  # noqa: S603  # our own programs
+            [sys.executable, str(ROOT / program), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            cwd=ROOT,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.url = self._listening()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self.popen.pid
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self.url.rsplit(":", 1)[1])
+
+    def _read(self) -> None:
+        assert self.popen.stderr is not None  # noqa: S101  # PIPE was asked for
+        for line in self.popen.stderr:
+            self.seen.append(line)
+            if self._echo:
+                sys.stderr.write(line)
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def _listening(self) -> str:
+        while True:
+            line = self._lines.get(timeout=START_TIMEOUT_S)
+            if line is None:
+                raise StartFailed("".join(self.seen) or "it ended without a word")
+            found = re.search(r"listening on (http://\S+)", line)
+            if found:
+                return found[1]
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless it has ended already."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(number)
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        self.signal(signal.SIGKILL)
+        self.popen.wait()
+
+    def stop(self) -> int:
+        """Ask it to end, wait until it has, and return its exit code."""
+        self.signal(signal.SIGTERM)
+        try:
+            return self.popen.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self.popen.returncode
+
+
+class LocalCluster:
+    """A master and any number of workers; a context manager that stops what it started."""
+
+    def __init__(
+        self,
+        workers: int = 3,
+        master_arguments: Iterable[str] = (),
+        *,
+        port: int = 0,
+        echo: bool = False,
+    ) -> None:
+        self._arguments = tuple(master_arguments)
+        self._port = port
+        self._echo = echo
+        self._wanted = workers
+        self.workers: list[Process] = []
+        self.master: Process
+
+    def __enter__(self) -> "LocalCluster":
+        """Start all, and return once each of them listens."""
+        try:
+            self.start_master()
+            for _ in range(self._wanted):
+                self.start_worker()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop all."""
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The master's public address."""
+        return self.master.url
+
+    def start_master(self) -> Process:
+        """Start the master, at the port that it had before if it had one."""
+        port = (getattr(self, "master", None) and self.master.port) or self._port
+        self.master = Process(
+            "master.py",
+            ["--port", str(port), "--config", "config/local.yaml", *self._arguments],
+            self._echo,
+        )
+        return self.master
+
+    def start_worker(self, *arguments: str, port: int = 0) -> Process:
+        """Start one more worker."""
+        worker = Process(
+            "worker.py",
+            [
+                "--master",
+                self.url,
+                "--port",
+                str(port),
+                "--config",
+                "config/local.yaml",
+                *arguments,
+            ],
+            self._echo,
+        )
+        self.workers.append(worker)
+        return worker
+
+    def stop(self) -> None:
+        """Stop the workers, all at once, then the master."""
+        for worker in self.workers:
+            worker.signal(signal.SIGTERM)
+        for process in (*self.workers, getattr(self, "master", None)):
+            if process is not None:
+                process.signal(signal.SIGCONT)
+                process.stop()
+
+
+def demo(task: str, workers: int) -> int:
+    """Start all, submit `task` with the client, print its answer as the last line, stop all."""
+    with tempfile.TemporaryDirectory() as data, LocalCluster(workers, ["--data", data]) as cluster:
+        print(f"master at {cluster.url}, {workers} workers; submitting {task}", flush=True)
+        client = [sys.executable, str(ROOT / "client.py"), "--master", cluster.url]
+        return subprocess.run(  # noqa: S603  # our own client
+            [*client, "submit", "--wait", task], check=False
+        ).returncode
+
+
+def run(workers: int, port: int) -> int:
+    """Start all and leave them running until Ctrl-C."""
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    with LocalCluster(workers, port=port, echo=True) as cluster:
+        print(f"ready: python client.py --master {cluster.url} submit '1+(2*3)/4-5'", flush=True)
+        stopped.wait()
+    return 0
+
+
+def main() -> int:
+    """Read the arguments and do what they say."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--demo", metavar="TASK")
+    arguments = parser.parse_args()
+    try:
+        if arguments.demo is not None:
+            return demo(arguments.demo, arguments.workers)
+        return run(arguments.workers, arguments.port)
+    except StartFailed as error:
+        print(f"could not start: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

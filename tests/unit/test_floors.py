@@ -1,0 +1,137 @@
+"""The house keeps its shape: a module imports only from the floors below it."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Floors from the bottom up, as docs/architecture.md draws them. A name stands for the module, or
+# for every module of the package.
+FLOORS: list[tuple[str, ...]] = [
+    (
+        "engine.errors",
+        "engine.job",
+        "engine.clock",
+        "engine.latency",
+        "engine.wakefulness",
+        "engine.settings",
+        "engine.arithmetic",
+        "engine.address",
+        "engine.expression",
+    ),
+    (
+        "engine.messages",
+        "engine.flags",
+        "engine.logs",
+        "engine.plan",
+        "engine.fairqueue",
+        "engine.pool",
+        "engine.retry",
+        "engine.exchange",
+        "engine.examination",
+    ),
+    ("engine.transport", "engine.store", "engine.web"),
+    ("engine.dispatcher", "engine.health", "engine.roof"),
+    ("engine.pipeline",),
+    ("engine.core",),
+    ("engine.master", "engine.worker", "engine.client"),
+    ("master", "worker", "client"),
+]
+
+# On one floor a module may use another one if this says so: from left to right.
+NEIGHBOURS = {
+    ("engine.job", "engine.errors"),
+    ("engine.arithmetic", "engine.errors"),
+    ("engine.arithmetic", "engine.job"),
+    ("engine.expression", "engine.errors"),
+    ("engine.expression", "engine.job"),
+    ("engine.expression", "engine.arithmetic"),
+    ("engine.settings", "engine.errors"),
+    ("engine.logs", "engine.messages"),
+    ("engine.address", "engine.errors"),
+    ("engine.exchange", "engine.messages"),
+    ("engine.examination", "engine.exchange"),
+}
+
+
+def home(module: str) -> tuple[int, str]:
+    """Return the floor of a module and the name that it has there."""
+    for floor, names in enumerate(FLOORS):
+        for name in names:
+            if module == name or module.startswith(f"{name}."):
+                return floor, name
+    raise LookupError(f"{module} has no floor: give it one here and in docs/architecture.md")
+
+
+def ours() -> list[Path]:
+    """Return every module of the product."""
+    roofs = [path for path in ROOT.glob("*.py") if path.stem in ("master", "worker", "client")]
+    inside = (ROOT / "engine").rglob("*.py")
+    return roofs + sorted(path for path in inside if path.name != "__init__.py")
+
+
+def name_of(path: Path) -> str:
+    """Return the dotted name of a module."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def imports(path: Path) -> set[str]:
+    """Return the modules of ours that a module imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = {
+                name
+                for name in inner
+                if (ROOT / name.replace(".", "/")).with_suffix(".py").exists()
+            }
+            found |= modules or {node.module}
+    return {
+        name for name in found if name.split(".")[0] in ("engine", "master", "worker", "client")
+    }
+
+
+@pytest.mark.parametrize("path", ours(), ids=name_of)
+def test_a_module_imports_only_from_the_floors_below_it(path: Path) -> None:
+    """Neighbours on a floor know each other only where the table says so."""
+    floor, name = home(name_of(path))
+    for imported in imports(path):
+        if imported == "engine":
+            continue
+        other_floor, other = home(imported)
+        assert other == name or other_floor < floor or (name, other) in NEIGHBOURS, (
+            f"{name} (floor {floor}) must not import {imported} (floor {other_floor})"
+        )
+
+
+def test_the_floor_below_http_needs_no_http() -> None:
+    """Everything that decides can be imported without a server, a client or a database."""
+    foreign = {"tornado", "pycurl", "sqlite3", "click", "rich", "asyncio"}
+    for path in ours():
+        floor, _ = home(name_of(path))
+        if floor <= 1 and name_of(path) != "engine.clock":
+            tree = ast.parse(path.read_text())
+            names = {
+                alias.name.split(".")[0]
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Import)
+                for alias in node.names
+            } | {
+                (node.module or "").split(".")[0]
+                for node in ast.walk(tree)
+                if isinstance(node, ast.ImportFrom)
+            }
+            assert not names & foreign, f"{path.name} imports {names & foreign}"
+
+
+def test_tests_may_import_the_product_but_not_the_other_way_round() -> None:
+    """What ships knows nothing of its tests."""
+    assert sys.version_info >= (3, 11)
+    for path in ours():
+        assert "tests" not in path.read_text().split("import", 1)[-1].split("\n")[0]
