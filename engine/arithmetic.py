@@ -49,7 +49,7 @@ def compute(name: str, operands: tuple[Number, ...]) -> Number:
     if type(result) is float:
         if not isfinite(result):
             raise _overflow()
-    elif not -_TOO_LARGE < result < _TOO_LARGE:
+    elif abs(result) >= _TOO_LARGE:
         raise OperationFailed(
             "too_many_digits",
             f"the result is an integer of more than {MAX_DIGITS:,} digits: "

@@ -27,10 +27,11 @@ RUNS = {"sum": "additions", "sub": "additions", "mul": "multiplications"}
 
 
 class Plan:
-    """The operations of one expression, in the order in which they become ready.
+    """The operations of one expression, and which of them the results so far have made ready.
 
     `names`, `columns` and `parent(index)` describe operation `index` for traces; treat them as
-    read-only. `answer` is `None` until the plan is finished; a lone literal is finished at once.
+    read-only. A name is what is computed: in a regrouped run it may be the opposite of the sign at
+    its column. `answer` is `None` until the plan is finished; a lone literal is finished at once.
     """
 
     def __init__(self, tree: Node, *, balance: bool = True) -> None:

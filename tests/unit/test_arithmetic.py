@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.arithmetic import MAX_DIGITS, OPERATIONS, compute
@@ -78,6 +78,7 @@ def test_a_detail_quotes_at_most_40_characters_of_an_unknown_name() -> None:
     assert len(failure("x" * 1000).detail) < 120
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(OPERATIONS)), FINITE, FINITE)
 def test_any_two_numbers_give_what_eval_gives_or_fail_where_it_raises(
     name: str, first: Number, second: Number

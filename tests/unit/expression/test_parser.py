@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ExpressionError
@@ -83,6 +83,12 @@ def test_a_number_and_its_signs_are_one_literal(text: str, value: float) -> None
     literal = parse(text)
     assert isinstance(literal, Literal)
     assert exact(literal.value) == exact(value)
+
+
+@pytest.mark.parametrize(("text", "column"), [(" 5", 2), ("+5", 2), ("-5", 1), ("+- -5", 2)])
+def test_a_literal_begins_with_its_first_minus(text: str, column: int) -> None:
+    """A plus changes nothing and is no part of it."""
+    assert parse(text).column == column
 
 
 @pytest.mark.parametrize(
@@ -229,6 +235,7 @@ def test_a_deep_tree_is_shown_without_what_is_below_it() -> None:
     assert repr(parse("1" + "+1" * DEEP)) == "BinaryOperation(name='sum', column=400000)"
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789.eE+-*/() \t\n_x²\u2212\0\ud800", max_size=30))
 def test_any_text_is_parsed_or_refused_at_a_column_within_it(text: str) -> None:
     """No text raises anything but `ExpressionError`."""
