@@ -4,7 +4,11 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from tornado.ioloop import IOLoop
+
+settings.register_profile("ours", deadline=None)  # a time limit would make tests depend on load
+settings.load_profile("ours")
 
 
 @pytest.fixture
