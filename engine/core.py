@@ -227,7 +227,9 @@ class Engine:
         return self._make_plan(task)
 
     def _make_plan(self, task: str) -> Plan:
-        return Plan(parse(task), balance=self._settings.balance)
+        return Plan(
+            parse(task), balance=self._settings.balance, chain_from=self._settings.chain_from
+        )
 
     async def _add(self, new: list[NewJob]) -> list[Job]:
         if self._submitting + len(new) > self._limits.waiting_submissions and self._submitting:

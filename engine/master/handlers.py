@@ -299,6 +299,7 @@ def worker_status(worker: Worker, now: float) -> WorkerStatus:
         state=worker.state,
         operations=sorted(worker.operations),
         batch=worker.batch,
+        chains=worker.chains,
         in_flight=worker.in_flight,
         completed=worker.completed,
         failed=worker.failed,
