@@ -12,6 +12,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 READ_JOBS = 500  # jobs read from the store at a time when there is room again
 READ_BYTES = 2 * 1024 * 1024  # and text of theirs, at the most
 SETTLING_TURNS = 3  # a result wakes its pipeline, which ends, which hands the outcome to the store
+PIECE_CHARACTERS = 2048  # of many tasks that are planned in one turn of the loop: some 2 ms
+BEGIN_AT_ONCE = 64  # jobs that are begun in one turn of the loop, for the same reason
 STORE_RETRY_S = 1.0  # pause before an outcome that could not be stored is offered again
 
 Offload = Callable[[Callable[[str], Plan], str], Awaitable[Plan]]
@@ -69,6 +72,7 @@ class Engine:
         self._offload = offload
         self._admission = Admission(limits, jobs.offload_bytes)
         self._running: dict[JobId, asyncio.Task[None]] = {}
+        self._begin_soon = False
         self._submitting = 0
         self._waiting: dict[JobId, list[asyncio.Future[Job]]] = {}  # who waits for a job's end
         self._room = asyncio.Event()  # jobs may be waiting in the store, and there is room
@@ -142,7 +146,7 @@ class Engine:
             except ExpressionError as error:
                 plans.append(error)
             unread += len(task)
-            if unread > self._settings.offload_bytes:
+            if unread > PIECE_CHARACTERS:
                 unread = 0
                 await self._clock.sleep(0)  # others have their turn between the pieces
         good = [
@@ -250,21 +254,26 @@ class Engine:
     # Running
 
     def _begin(self) -> None:
-        """Start the jobs that are next in line and have room."""
+        """Start jobs that are next in line and have room; go on in the loop's next turn."""
+        self._begin_soon = False
         if self._draining:
             return
-        for entry in self._admission.begin():
+        for entry in islice(self._admission.begin(), BEGIN_AT_ONCE):
             job_id = entry.job.job_id
             task = asyncio.create_task(self._carry_through(entry.job, entry.plan))
             self._running[job_id] = task
             task.add_done_callback(functools.partial(self._ended, entry))
+        if self._admission.can_begin and not self._begin_soon:
+            self._begin_soon = True
+            asyncio.get_running_loop().call_soon(self._begin)
         if self._admission.wants_more or self._admission.next_large() is not None:
             self._room.set()
 
     def _ended(self, entry: Entry, _task: "asyncio.Task[None]") -> None:
         del self._running[entry.job.job_id]
         self._admission.ended(entry)
-        self._begin()
+        if not self._begin_soon:
+            self._begin()
 
     async def _carry_through(self, job: Job, plan: Plan | None) -> None:
         try:

@@ -1,6 +1,7 @@
 """The records that everything else talks about: a job, its outcome, and one operation of it.
 
-Nothing here decides anything. A job's outcome is set once and never changes.
+Nothing here decides anything. A job's outcome is set once and never changes. None of these records
+can be part of a cycle, so the garbage collector need not look at them, however many there are.
 """
 
 from typing import NewType, Protocol
@@ -11,7 +12,7 @@ Number = int | float
 JobId = NewType("JobId", int)
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How a job ended: an answer, or a stable error code with a sentence."""
 
     answer: Number | None = None
@@ -19,7 +20,7 @@ class Outcome(msgspec.Struct, frozen=True):
     detail: str | None = None
 
 
-class Job(msgspec.Struct, frozen=True):
+class Job(msgspec.Struct, frozen=True, gc=False):
     """A submitted task. Times are seconds since the epoch by the master's clock."""
 
     job_id: JobId
