@@ -42,6 +42,9 @@ READ_BYTES = 2 * 1024 * 1024  # and text of theirs, at the most
 SETTLING_TURNS = 3  # a result wakes its pipeline, which ends, which hands the outcome to the store
 PIECE_CHARACTERS = 2048  # of many tasks that are planned in one turn of the loop: some 2 ms
 BEGIN_AT_ONCE = 64  # jobs that are begun in one turn of the loop, for the same reason
+FORGET_EVERY_S = 1.0
+FORGOTTEN_AT_ONCE = 500  # finished jobs; with the pause, up to 25,000 a second are forgotten
+FORGET_PAUSE_S = 0.02
 STORE_RETRY_S = 1.0  # pause before an outcome that could not be stored is offered again
 
 Offload = Callable[[Callable[[str], Plan], str], Awaitable[Plan]]
@@ -76,7 +79,7 @@ class Engine:
         self._submitting = 0
         self._waiting: dict[JobId, list[asyncio.Future[Job]]] = {}  # who waits for a job's end
         self._room = asyncio.Event()  # jobs may be waiting in the store, and there is room
-        self._reader: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
         self._draining = False
 
     # Life
@@ -85,7 +88,10 @@ class Engine:
         """Open the store and take up every job in it that has not finished."""
         await self._store.open()
         self._room.set()
-        self._reader = asyncio.create_task(self._read_waiting())
+        self._background = [
+            asyncio.create_task(self._read_waiting()),
+            asyncio.create_task(self._forget_old()),
+        ]
 
     def drain(self) -> None:
         """Take no new tasks from now on, and start no more jobs."""
@@ -99,9 +105,7 @@ class Engine:
     async def stop(self) -> None:
         """Stop every job where it is and close the store: unfinished ones resume at a start."""
         self.drain()
-        tasks = list(self._running.values())
-        if self._reader is not None:
-            tasks.append(self._reader)
+        tasks = [*self._running.values(), *self._background]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -135,8 +139,13 @@ class Engine:
         self._begin()
         return job
 
-    async def submit_many(self, tasks: Sequence[str]) -> list[Job | ExpressionError]:
-        """Take many tasks at once; in their order, each one's job or why it is none."""
+    async def submit_many(
+        self, tasks: Sequence[str], key: str | None = None, fingerprint: str = ""
+    ) -> list[Job | ExpressionError]:
+        """Take many tasks at once; in their order, each one's job or why it is none.
+
+        With an idempotency `key`, the same key and fingerprint give the same jobs again.
+        """
         self._refuse_if_closed()
         plans: list[Plan | ExpressionError] = []
         unread = 0
@@ -150,7 +159,9 @@ class Engine:
                 unread = 0
                 await self._clock.sleep(0)  # others have their turn between the pieces
         good = [
-            NewJob(task) for task, plan in zip(tasks, plans, strict=True) if isinstance(plan, Plan)
+            NewJob(task, None if key is None else f"{key}#{place}", fingerprint)
+            for place, (task, plan) in enumerate(zip(tasks, plans, strict=True))
+            if isinstance(plan, Plan)
         ]
         jobs = iter(await self._add(good))
         results: list[Job | ExpressionError] = []
@@ -349,3 +360,21 @@ class Engine:
             if jobs:
                 self._admission.read(jobs)
                 self._admission.behind = True
+
+    # Forgetting what is older than the record is to be
+
+    async def _forget_old(self) -> None:
+        while True:
+            await self._clock.sleep(FORGET_EVERY_S)
+            try:
+                while await self._forget_some() == FORGOTTEN_AT_ONCE:
+                    await self._clock.sleep(FORGET_PAUSE_S)
+            except StoreError as error:
+                log.warning("old jobs cannot be forgotten yet: %s", error)
+
+    async def _forget_some(self) -> int:
+        counts, keep_s = self._store.counts, self._settings.keep_s
+        if keep_s is None and counts.succeeded + counts.failed <= self._settings.keep:
+            return 0
+        older_than = None if keep_s is None else self._clock.wall() - keep_s
+        return await self._store.prune(self._settings.keep, older_than, FORGOTTEN_AT_ONCE)

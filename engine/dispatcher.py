@@ -294,8 +294,8 @@ class Dispatcher:
         if isinstance(error, BrokenReply | Refused):
             load = self._without_own_failures(load)
         if load:
-            level = logging.ERROR if isinstance(error, BrokenReply) else logging.WARNING
-            log.log(level, "worker %s at %s %s", worker.name, worker.url, error)
+            if isinstance(error, BrokenReply):  # of the others the pool tells when they matter
+                log.error("worker %s at %s %s", worker.name, worker.url, error)
             self._pool.broke(worker, len(call.steps), error, now)
             self._try_again(load, worker.key, error)
         else:
