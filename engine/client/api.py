@@ -34,6 +34,7 @@ Message = TypeVar("Message")
 
 CONNECT_TIMEOUT_S = 5.0  # a SYN and two of its repeats: what has not answered by then will not
 DEFAULT_TIMEOUT_S = 20.0
+LARGEST_REPLY = 512 * 1024 * 1024  # bytes: the last 100 jobs may hold tasks of a MiB each
 
 # Before a byte of the request was sent: the master cannot have seen it.
 _NEVER_SENT = {
@@ -147,7 +148,9 @@ class MasterClient:
         self.base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
         # An instance of its own: a shared one would share its bound on connections, and its end.
-        self._own = None if http else CurlAsyncHTTPClient(True, max_clients=connections)
+        self._own = (
+            None if http else _Curl(True, max_clients=connections, max_body_size=LARGEST_REPLY)
+        )
         self._http = http or self._own
         self._prepare = _past_proxies if _is_loopback(self.base_url) else None
 
@@ -315,6 +318,16 @@ class MasterClient:
             column=told.column,
             retry_after_s=_seconds(response.headers.get("Retry-After")),
         )
+
+
+class _Curl(CurlAsyncHTTPClient):
+    """A client that may be closed while requests are under way, as a time-out or Ctrl-C does."""
+
+    def close(self) -> None:
+        super().close()
+        # Closing a transfer makes libcurl set Tornado's timer, which would find nothing any more.
+        if self._timeout is not None:
+            self.io_loop.remove_timeout(self._timeout)
 
 
 def _headers(body: Submission | None, idempotency_key: str | None) -> dict[str, str]:

@@ -135,10 +135,14 @@ class Lines:
 
 
 class Bulk:
-    """Submits `lines` and gives their outcomes; `submitted` is the last line that was submitted."""
+    """Submits `lines` and gives their outcomes; `submitted` is the last line that was.
+
+    `exhausted` tells that there are no more.
+    """
 
     def __init__(self, errand: Errand, lines: Lines) -> None:
         self.submitted = 0
+        self.exhausted = False
         self._errand = errand
         self._lines = lines
         self._ahead: asyncio.Queue[list[_Sent] | Exception | None] = asyncio.Queue(AHEAD)
@@ -167,6 +171,7 @@ class Bulk:
         except Exception as error:
             await self._ahead.put(error)
         else:
+            self.exhausted = True
             await self._ahead.put(None)
 
     async def _submit_some(self, lines: list[Line]) -> "list[_Sent]":

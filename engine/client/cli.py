@@ -240,11 +240,10 @@ def _submit_lines(wishes: Wishes, lines: Lines, poll_interval_s: float) -> NoRet
         return code
 
     def resume(errand: Errand) -> list[str]:
-        following = bulks[0].submitted + 1 if bulks else 1
-        return [
-            *resumption(wishes, errand),
-            f"lines from {following} on were not submitted",
-        ]
+        told = resumption(wishes, errand)
+        if bulks and not bulks[0].exhausted:
+            told.append(f"lines from {bulks[0].submitted + 1} on were not submitted")
+        return told
 
     run(wishes, work, poll_interval_s=poll_interval_s, resume=resume)
 
