@@ -199,9 +199,9 @@ def submit(
     if (expression is None) == (file is None):
         raise click.UsageError('give one expression, like "1+2*3", or - or --file FILE')
     if expression == "-":
-        file = sys.stdin.buffer
+        _submit_lines(wishes, Lines(sys.stdin.buffer, "stdin"), poll_interval_s)
     if file is not None:
-        _submit_lines(wishes, Lines(file, str(file.name)), poll_interval_s)
+        _submit_lines(wishes, Lines(file, file.name), poll_interval_s)
     _submit_one(wishes, str(expression), on_master, poll_interval_s)
 
 
