@@ -9,14 +9,14 @@ ids as far as there is room; the rest waits in the store, not in memory.
 """
 
 import asyncio
+import functools
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
 
 import msgspec
 
 from engine import pipeline
+from engine.admission import Admission, Entry
 from engine.clock import Clock
 from engine.errors import (
     Draining,
@@ -36,8 +36,8 @@ from engine.store.base import Counts, NewJob, Status, Store
 
 log = logging.getLogger(__name__)
 
-FEED_JOBS = 200  # jobs read from the store at a time when there is room again
-FEED_BYTES = 4 * 1024 * 1024  # and text of theirs, at the most
+READ_JOBS = 500  # jobs read from the store at a time when there is room again
+READ_BYTES = 2 * 1024 * 1024  # and text of theirs, at the most
 SETTLING_TURNS = 3  # a result wakes its pipeline, which ends, which hands the outcome to the store
 STORE_RETRY_S = 1.0  # pause before an outcome that could not be stored is offered again
 
@@ -47,11 +47,6 @@ Offload = Callable[[Callable[[str], Plan], str], Awaitable[Plan]]
 async def in_thread(make: Callable[[str], Plan], task: str) -> Plan:
     """Run `make(task)` beside the event loop: the default way to plan a long text."""
     return await asyncio.to_thread(make, task)
-
-
-class _Running(NamedTuple):
-    task: "asyncio.Task[None]"
-    size: int  # characters of a large job's text, 0 for a small one
 
 
 class Engine:
@@ -72,14 +67,12 @@ class Engine:
         self._limits = limits
         self._clock = clock
         self._offload = offload
-        self._running: dict[JobId, _Running] = {}
-        self._running_large = 0  # characters
-        self._started = JobId(0)  # every job up to this id was started, or put into _large
-        self._large: deque[JobId] = deque()  # waits for room among the large ones
+        self._admission = Admission(limits, jobs.offload_bytes)
+        self._running: dict[JobId, asyncio.Task[None]] = {}
         self._submitting = 0
         self._waiting: dict[JobId, list[asyncio.Future[Job]]] = {}  # who waits for a job's end
-        self._room = asyncio.Event()
-        self._feeder: asyncio.Task[None] | None = None
+        self._room = asyncio.Event()  # jobs may be waiting in the store, and there is room
+        self._reader: asyncio.Task[None] | None = None
         self._draining = False
 
     # Life
@@ -88,7 +81,7 @@ class Engine:
         """Open the store and take up every job in it that has not finished."""
         await self._store.open()
         self._room.set()
-        self._feeder = asyncio.create_task(self._feed())
+        self._reader = asyncio.create_task(self._read_waiting())
 
     def drain(self) -> None:
         """Take no new tasks from now on, and start no more jobs."""
@@ -102,9 +95,9 @@ class Engine:
     async def stop(self) -> None:
         """Stop every job where it is and close the store: unfinished ones resume at a start."""
         self.drain()
-        tasks = [running.task for running in self._running.values()]
-        if self._feeder is not None:
-            tasks.append(self._feeder)
+        tasks = list(self._running.values())
+        if self._reader is not None:
+            tasks.append(self._reader)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -134,7 +127,8 @@ class Engine:
         self._refuse_if_closed()
         plan = await self._plan(task)
         (job,) = await self._add([NewJob(task, key, fingerprint)])
-        self._begin(job, plan)
+        self._admission.offer(job, plan)
+        self._begin()
         return job
 
     async def submit_many(self, tasks: Sequence[str]) -> list[Job | ExpressionError]:
@@ -161,8 +155,9 @@ class Engine:
                 results.append(plan)
             else:
                 job = next(jobs)
-                self._begin(job, plan)
+                self._admission.offer(job, plan)
                 results.append(job)
+        self._begin()
         return results
 
     async def job(self, job_id: JobId) -> Job:
@@ -200,7 +195,7 @@ class Engine:
         running = self._running.get(job_id)
         job = await self._finish(job, Outcome(error="cancelled", detail="cancelled by a client"))
         if running is not None:
-            running.task.cancel()
+            running.cancel()
         return job
 
     @property
@@ -224,7 +219,10 @@ class Engine:
                 f"a task may have {self._limits.task_bytes} bytes; split it, or raise"
                 " limits.task_bytes"
             )
-        if len(task) > self._settings.offload_bytes:
+        return await self._planned(task)
+
+    async def _planned(self, task: str) -> Plan:
+        if self._admission.is_large(task):
             return await self._offload(self._make_plan, task)
         return self._make_plan(task)
 
@@ -249,35 +247,22 @@ class Engine:
 
     # Running
 
-    def _begin(self, job: Job, plan: Plan) -> None:
-        """Start a job at once if it is the next in line and there is room for it."""
-        size = self._size(job)
-        next_in_line = job.job_id == self._started + 1
-        if next_in_line and not self._draining and self._has_room(size):
-            self._started = job.job_id
-            self._run(job, size, plan)
-        elif job.job_id > self._started:
-            self._room.set()  # the feeder will come to it
+    def _begin(self) -> None:
+        """Start the jobs that are next in line and have room."""
+        if self._draining:
+            return
+        for entry in self._admission.begin():
+            job_id = entry.job.job_id
+            task = asyncio.create_task(self._carry_through(entry.job, entry.plan))
+            self._running[job_id] = task
+            task.add_done_callback(functools.partial(self._ended, entry))
+        if self._admission.wants_more or self._admission.next_large() is not None:
+            self._room.set()
 
-    def _size(self, job: Job) -> int:
-        return len(job.task) if len(job.task) > self._settings.offload_bytes else 0
-
-    def _has_room(self, size: int) -> bool:
-        if size:
-            return self._running_large + size <= self._limits.running_bytes or (
-                self._running_large == 0
-            )
-        return len(self._running) < self._limits.running_jobs
-
-    def _run(self, job: Job, size: int, plan: Plan | None) -> None:
-        task = asyncio.create_task(self._carry_through(job, plan))
-        self._running[job.job_id] = _Running(task, size)
-        self._running_large += size
-        task.add_done_callback(lambda _done: self._over(job.job_id))
-
-    def _over(self, job_id: JobId) -> None:
-        self._running_large -= self._running.pop(job_id).size
-        self._room.set()
+    def _ended(self, entry: Entry, _task: "asyncio.Task[None]") -> None:
+        del self._running[entry.job.job_id]
+        self._admission.ended(entry)
+        self._begin()
 
     async def _carry_through(self, job: Job, plan: Plan | None) -> None:
         try:
@@ -302,15 +287,10 @@ class Engine:
     async def _compute(self, job: Job, plan: Plan | None) -> Outcome:
         if plan is None:
             try:
-                plan = await self._plan_again(job)
+                plan = await self._planned(job.task)
             except ExecutorError as error:  # taken by a version that read it otherwise
                 return Outcome(error=error.code, detail=error.detail)
         return await pipeline.run(job, plan, self._executor)
-
-    async def _plan_again(self, job: Job) -> Plan:
-        if self._size(job):
-            return await self._offload(self._make_plan, job.task)
-        return self._make_plan(job.task)
 
     async def _finish(self, job: Job, outcome: Outcome) -> Job:
         """Store the outcome, unless another one came first; return the job as it ended."""
@@ -323,49 +303,38 @@ class Engine:
                     ended = await self.job(job.job_id)
                 break
             except StoreError as error:
-                log.error("job %d cannot be finished yet: %s", job.job_id, error)
+                log.warning("job %d cannot be finished yet: %s", job.job_id, error)
                 await self._clock.sleep(STORE_RETRY_S)
         for waiter in self._waiting.get(job.job_id, ()):
             if not waiter.done():
                 waiter.set_result(ended)
         return ended
 
-    # Feeding: what waits in the store, as soon as there is room
+    # Taking up what waits in the store, as soon as there is room
 
-    async def _feed(self) -> None:
+    async def _read_waiting(self) -> None:
         while True:
             await self._room.wait()
             self._room.clear()
             try:
-                await self._start_waiting()
+                await self._read_large()
+                await self._read_next()
             except StoreError as error:
-                log.error("waiting jobs cannot be read: %s", error)
+                log.warning("waiting jobs cannot be read yet: %s", error)
                 await self._clock.sleep(STORE_RETRY_S)
                 self._room.set()
+            self._begin()
 
-    async def _start_waiting(self) -> None:
-        await self._start_waiting_large()
-        while self._has_room(0) and not self._draining:
-            jobs = await self._store.unfinished(self._started, FEED_JOBS, FEED_BYTES)
-            if not jobs:
-                return
-            for job in jobs:
-                if job.job_id <= self._started:
-                    continue  # it was begun by its submission meanwhile
-                size = self._size(job)
-                if size and not self._has_room(size):
-                    self._large.append(job.job_id)
-                elif self._has_room(size):
-                    self._run(job, size, None)
-                else:
-                    return
-                self._started = job.job_id
+    async def _read_large(self) -> None:
+        job_id = self._admission.next_large()
+        if job_id is not None:
+            job = await self._store.get(job_id)
+            self._admission.admit_large(None if job is None or job.finished else job)
 
-    async def _start_waiting_large(self) -> None:
-        while self._large and not self._draining:
-            job = await self._store.get(self._large[0])
-            if job is not None and not job.finished:
-                if not self._has_room(self._size(job)):
-                    return
-                self._run(job, self._size(job), None)
-            self._large.popleft()
+    async def _read_next(self) -> None:
+        if self._admission.wants_more:
+            self._admission.behind = False  # what is added from now on says so itself
+            jobs = await self._store.unfinished(self._admission.taken, READ_JOBS, READ_BYTES)
+            if jobs:
+                self._admission.read(jobs)
+                self._admission.behind = True

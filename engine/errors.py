@@ -39,7 +39,7 @@ class TaskTooLarge(ExecutorError):
     code = "too_large"
 
 
-class OperationFailed(ExecutorError):  # noqa: N818  # an outcome of the operation, not of the code
+class OperationFailed(ExecutorError):
     """Raised when an operation has no answer, whoever computes it: its job fails with `code`."""
 
     def __init__(self, code: str, detail: str) -> None:

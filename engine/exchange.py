@@ -5,6 +5,7 @@ only if it is exactly what was asked for: same operations, same operands, in the
 finite numbers. If `read` raises anything but a `WorkerError`, that is a bug here.
 """
 
+import contextlib
 from collections.abc import Sequence
 from http import HTTPStatus
 from math import isfinite
@@ -20,7 +21,7 @@ Result = Number | OperationFailed
 Body = TypeVar("Body")
 
 # A 4xx of these says something about the deployment or the moment, and nothing of the operation.
-NOT_THE_OPERATIONS_FAULT = frozenset({401, 403, 404, 405, 407, 408, 413, 421, 425, 431})
+NOT_THE_OPERATIONS_FAULT = frozenset({401, 403, 404, 405, 407, 408, 413, 421, 425, 429, 431})
 LONGEST_DETAIL = 200  # characters of a worker's own sentence that are passed on
 
 _read_one: Reader[Computed] = Reader(Computed)
@@ -103,14 +104,11 @@ def _finite(result: Number) -> Number:
 
 
 def _refusal(reply: Reply) -> OperationFailed:
-    if 400 <= reply.status < 500 and reply.status != HTTPStatus.TOO_MANY_REQUESTS:
-        if reply.status not in NOT_THE_OPERATIONS_FAULT:
-            try:
-                problem = _read_refusal(reply.body)
-            except (ValueError, RecursionError):
-                pass  # not a problem of the contract: then it is the worker's own
-            else:
-                return _failure(problem.error, problem.detail)
+    if 400 <= reply.status < 500 and reply.status not in NOT_THE_OPERATIONS_FAULT:
+        # Without a problem of the contract's form it is the worker's own.
+        with contextlib.suppress(ValueError, RecursionError):
+            problem = _read_refusal(reply.body)
+            return _failure(problem.error, problem.detail)
     raise _worker_error(reply)
 
 

@@ -76,8 +76,7 @@ class FairQueue(Generic[Owner]):
         while at_most and ring:
             share = ring.popleft()
             turn = 1 if ring else min(at_most, len(share.operations))  # alone: no turns to take
-            for _ in range(turn):
-                taken.append((share.owner, share.operations.popleft()))
+            taken.extend([(share.owner, share.operations.popleft()) for _ in range(turn)])
             at_most -= turn
             if share.operations:
                 ring.append(share)

@@ -32,7 +32,7 @@ class Reader(Generic[Message]):
     body that fails for that reason alone is read again by the standard library.
     """
 
-    def __init__(self, kind: Any) -> None:
+    def __init__(self, kind: Any) -> None:  # noqa: ANN401  # a type, or a union of types
         self._kind = kind
         self._decode = msgspec.json.Decoder(kind).decode
 

@@ -190,7 +190,7 @@ class WorkerPool:
         key = WorkerKey(name, url)
         worker = self._workers.get(key)
         if worker is None:
-            self._make_room(now)
+            self._make_room()
             worker = Worker(key, frozenset(operations), batch, now)
             self._workers[key] = worker
             self._on_change(worker, State.CANDIDATE)
@@ -204,7 +204,7 @@ class WorkerPool:
             worker.probe_at = min(worker.probe_at, max(now, worker.readmit_at))
         return worker
 
-    def _make_room(self, now: float) -> None:
+    def _make_room(self) -> None:
         if len(self._workers) < self._settings.max:
             return
         useless = [w for w in self._workers.values() if w.state in (State.DEAD, State.REJECTED)]

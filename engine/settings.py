@@ -5,6 +5,7 @@ names and values that do not fit are refused, all of them at once, each with its
 source: a typing error must not become a default. Nothing else in the house has defaults.
 """
 
+import contextlib
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_type_hints
@@ -293,7 +294,7 @@ def _leaves(kind: type[Section], path: tuple[str, ...]) -> Iterator[tuple[tuple[
                 yield (*path, name), hint
 
 
-def _converted(value: object, hint: Any) -> object:
+def _converted(value: object, hint: Any) -> object:  # noqa: ANN401  # a type, with its bounds
     if isinstance(value, _Text):
         if hint is str:
             return str(value)
@@ -301,10 +302,8 @@ def _converted(value: object, hint: Any) -> object:
             return msgspec.convert([item.strip() for item in value.split(",")], hint)
         value = yaml.safe_load(value)
     if isinstance(value, str) and hint is not str:  # YAML's 1e3 is text, to YAML 1.1
-        try:
+        with contextlib.suppress(ValueError):
             value = float(value)
-        except ValueError:
-            pass
     return msgspec.convert(value, hint)
 
 

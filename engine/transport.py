@@ -23,7 +23,7 @@ BROKEN_CONNECTION = frozenset({pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl
 
 
 class Transport(Protocol):
-    """How the master reaches a worker at `url`. Each call raises `WorkerError`s and nothing else."""
+    """How the master reaches a worker at `url`. Raises nothing but `WorkerError`s."""
 
     async def compute(self, url: str, body: bytes, timeout_s: float) -> Reply:
         """POST `body` to `url`/compute and return what came back."""

@@ -43,7 +43,7 @@ class ApiHandler(RequestHandler):
     """A handler that reads messages, responds with messages, and tells problems."""
 
     def read(self, reader: Reader[Message]) -> Message:
-        """Return the body as a message. Raises `RequestRefused` with `invalid_json` or `_request`."""
+        """Return the body as a message. Raises `RequestRefused`."""
         body = self.request.body
         try:
             return reader(body)

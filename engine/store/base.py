@@ -17,7 +17,7 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 class NewJob(msgspec.Struct, frozen=True):
-    """A task to be added, with the idempotency key that it came with and what that key stands for."""
+    """A task to be added, the idempotency key that it came with, and what that stands for."""
 
     task: str
     key: str | None = None
@@ -76,14 +76,16 @@ class Store(Protocol):
         ...
 
     async def unfinished(self, after: JobId, limit: int, max_bytes: int) -> list[Job]:
-        """Return unfinished jobs younger than `after`, oldest first: up to `limit`, or as many as
-        have `max_bytes` of text together, but at least one if there is one.
+        """Return unfinished jobs younger than `after`, oldest first.
+
+        Up to `limit`, and as many as have `max_bytes` of text together, but at least one.
         """
         ...
 
     async def prune(self, keep: int, older_than: float | None, at_most: int) -> int:
-        """Forget up to `at_most` finished jobs that are not among the newest `keep` or ended
-        before `older_than`; return how many were forgotten.
+        """Forget up to `at_most` finished jobs; return how many were forgotten.
+
+        Those go that are not among the newest `keep`, or ended before `older_than`.
         """
         ...
 

@@ -27,6 +27,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engine.flags",
         "engine.logs",
         "engine.plan",
+        "engine.admission",
         "engine.fairqueue",
         "engine.pool",
         "engine.retry",
@@ -52,6 +53,7 @@ NEIGHBOURS = {
     ("engine.settings", "engine.errors"),
     ("engine.logs", "engine.messages"),
     ("engine.address", "engine.errors"),
+    ("engine.admission", "engine.plan"),
     ("engine.exchange", "engine.messages"),
     ("engine.examination", "engine.exchange"),
 }

@@ -1,0 +1,112 @@
+"""Which unfinished jobs run, which wait in memory, and which in the store alone. Pure.
+
+Jobs are taken up in the order of their ids. As many run as there is room for; a few more wait in
+the lobby with their plans made, so that no place stays empty; the rest stays in the store. Large
+jobs have a bound of their own, so that they hold up no small one: those that find no room are
+remembered by their ids alone.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from engine.job import Job, JobId
+from engine.plan import Plan
+from engine.settings import LimitsSettings
+
+LOBBY_CHARACTERS = 4 * 1024 * 1024  # of text, in all; plans take some hundred bytes for each
+
+
+class Entry(NamedTuple):
+    """A job that was taken up, its plan if it has been made, and its length if it is large."""
+
+    job: Job
+    plan: Plan | None
+    size: int
+
+
+class Admission:
+    """Keeps the order, and counts the room."""
+
+    def __init__(self, limits: LimitsSettings, large_from: int) -> None:
+        self._limits = limits
+        self._large_from = large_from
+        self._taken = JobId(0)
+        self._lobby: deque[Entry] = deque()
+        self._lobby_characters = 0
+        self._large: deque[JobId] = deque()
+        self._running = 0
+        self._running_characters = 0  # of the large ones
+        self.behind = True  # whether the store may hold jobs that have not been taken up
+
+    @property
+    def taken(self) -> JobId:
+        """Every job up to this id was taken up, or had finished before."""
+        return self._taken
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs were taken up and do not run yet."""
+        return len(self._lobby) + len(self._large)
+
+    def is_large(self, task: str) -> bool:
+        """Return whether a task counts as large."""
+        return len(task) > self._large_from
+
+    def offer(self, job: Job, plan: Plan) -> None:
+        """Take up a job that was just stored, if it is the next in line and there is room."""
+        if job.job_id <= self._taken:
+            return
+        if job.job_id != self._taken + 1 or not self._take(job, plan):
+            self.behind = True
+
+    def read(self, jobs: Iterable[Job]) -> bool:
+        """Take up jobs that were read from the store; return whether all of them found room."""
+        return all(self._take(job, None) for job in jobs if job.job_id > self._taken)
+
+    def _take(self, job: Job, plan: Plan | None) -> bool:
+        size = len(job.task) if self.is_large(job.task) else 0
+        if size and (self._large or not self._has_room_for(size)):
+            self._large.append(job.job_id)
+        elif self._lobby and self._lobby_characters + len(job.task) > LOBBY_CHARACTERS:
+            return False
+        else:
+            self._lobby.append(Entry(job, plan, size))
+            self._lobby_characters += len(job.task)
+            self._running_characters += size
+        self._taken = job.job_id
+        return True
+
+    def _has_room_for(self, size: int) -> bool:
+        running = self._running_characters
+        return running == 0 or running + size <= self._limits.running_bytes
+
+    def begin(self) -> Iterator[Entry]:
+        """Yield the jobs that may run now, and count them as running."""
+        while self._lobby and self._running < self._limits.running_jobs:
+            entry = self._lobby.popleft()
+            self._lobby_characters -= len(entry.job.task)
+            self._running += 1
+            yield entry
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether jobs should be read from the store: it may have some, and there is room."""
+        return self.behind and self._lobby_characters < LOBBY_CHARACTERS // 2
+
+    def next_large(self) -> JobId | None:
+        """Return a large job that would find room now; it is to be read, then `admit_large`d."""
+        return self._large[0] if self._large and self._running_characters == 0 else None
+
+    def admit_large(self, job: Job | None) -> None:
+        """Let the job named by `next_large` into the lobby; `None` if it has finished meanwhile."""
+        self._large.popleft()
+        if job is not None:
+            self._lobby.append(Entry(job, None, len(job.task)))
+            self._lobby_characters += len(job.task)
+            self._running_characters += len(job.task)
+
+    def ended(self, entry: Entry) -> None:
+        """Count a job as no longer running."""
+        self._running -= 1
+        self._running_characters -= entry.size
