@@ -9,7 +9,7 @@ import asyncio
 import os
 import stat
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from io import UnsupportedOperation
 from typing import BinaryIO, NamedTuple
 
@@ -147,7 +147,7 @@ class Bulk:
         self._lines = lines
         self._ahead: asyncio.Queue[list[_Sent] | Exception | None] = asyncio.Queue(AHEAD)
 
-    async def outcomes(self) -> AsyncIterator[list[Ended]]:
+    async def outcomes(self) -> AsyncGenerator[list[Ended]]:
         """Give the outcome of every line, in order, some at a time.
 
         Raises what went wrong with reading or submitting, after the outcomes of what was submitted.

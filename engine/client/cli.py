@@ -7,7 +7,7 @@ came of it (views.py). How it runs and which exit code it ends with is in sessio
 import itertools
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from functools import partial
 from typing import Any, BinaryIO, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -234,9 +234,11 @@ def _submit_lines(wishes: Wishes, lines: Lines, poll_interval_s: float) -> NoRet
         bulks.append(bulk)
         code = ANSWERED
         with _progress(wishes, lines.size) as advance:
-            async for block in bulk.outcomes():
-                code = max(code, _print_lines(wishes, block))
-                advance(block[-1].line.end)
+            # Closed here and not by the loop's end: a closed pipe ends it in the middle.
+            async with aclosing(bulk.outcomes()) as blocks:
+                async for block in blocks:
+                    code = max(code, _print_lines(wishes, block))
+                    advance(block[-1].line.end)
         return code
 
     def resume(errand: Errand) -> list[str]:

@@ -15,7 +15,7 @@ class ClientError(ExecutorError):
     code: ClassVar[str] = "client_error"
 
 
-class MasterUnreachable(ClientError):  # noqa: N818  # says what is, not that it is an error
+class MasterUnreachable(ClientError):  # says what is, not that it is an error
     """Raised when no answer came: refused, closed, not resolved, or not within the time-out.
 
     `sent` tells whether the request may have reached the master all the same.
@@ -28,7 +28,7 @@ class MasterUnreachable(ClientError):  # noqa: N818  # says what is, not that it
         self.sent = sent
 
 
-class UnexpectedReply(ClientError):  # noqa: N818
+class UnexpectedReply(ClientError):
     """Raised when the answer is not one that the contract knows: perhaps no master is there."""
 
     code = "unexpected_reply"
@@ -59,6 +59,11 @@ class ApiError(ClientError):
     def busy(self) -> bool:
         """Whether the same request may well succeed a little later."""
         return self.status in {429, 503}
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether no problem came with the status: perhaps it is no master that refuses."""
+        return self.code == f"http_{self.status}"
 
 
 class InputError(ClientError):

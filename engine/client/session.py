@@ -165,7 +165,7 @@ def _stop(wishes: Wishes, error: ClientError, *lines: str) -> Stop:
         return Stop(wishes, OUT_OF_REACH, error.detail, *lines)
     if error.code == "job_not_found":
         return Stop(wishes, UNKNOWN_JOB, error.detail)
-    code = REFUSED if error.status < 500 else OUT_OF_REACH
+    code = OUT_OF_REACH if error.is_bare or error.status >= 500 else REFUSED
     return Stop(wishes, code, f"{error.detail} ({error.code})", *lines)
 
 

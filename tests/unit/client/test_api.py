@@ -175,6 +175,17 @@ def test_a_client_that_is_closed_with_a_request_under_way_leaves_nothing_behind(
     assert not caplog.records
 
 
+def test_a_master_on_this_machine_is_not_looked_for_behind_a_proxy(
+    master: ScriptedMaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There, 127.0.0.1 is another machine."""
+    monkeypatch.setenv("http_proxy", a_closed_port())
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    master.script("GET /job/47", Reply(running()))
+    assert not ask(master.url, lambda client: client.job(47)).finished
+
+
 def test_paging_goes_into_the_query(master: ScriptedMaster) -> None:
     """Only what is asked for is said."""
     master.script("GET /jobs", Reply([]))

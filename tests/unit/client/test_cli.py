@@ -1,10 +1,12 @@
 """What a person types decides what is printed where, and the exit code."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.cells import cell_len
 
 import engine
 from engine.client.cli import main
@@ -148,10 +150,12 @@ def test_a_master_out_of_reach_exits_with_3_and_says_what_to_do() -> None:
 
 def test_something_else_at_the_address_exits_with_3(master: ScriptedMaster) -> None:
     """A web server answers everything, but not as a master does."""
-    master.script("POST /submit", Reply(b"<html>welcome</html>"))
-    result = client(master.url, "submit", "1+1")
-    assert result.exit_code == 3
-    assert "check the address" in result.stderr
+    page = b"<html>welcome</html>"
+    for reply in (Reply(page), Reply(page, 404), Reply(page, 302), Reply(page, 502)):
+        master.script("POST /submit", reply)
+        result = client(master.url, "submit", "1+1")
+        assert result.exit_code == 3
+        assert master.url in result.stderr
 
 
 @pytest.mark.parametrize("command", ["status", "wait", "cancel", "tree", "why"])
@@ -387,6 +391,38 @@ def test_top_does_without_metrics(master: ScriptedMaster) -> None:
     master.script("GET /jobs", Reply([]))
     result = client(master.url, "top", "--count", "1")
     assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "0 of 0 workers live")
+
+
+@pytest.mark.parametrize("width", ["40", "80", "200"])
+def test_a_terminal_gets_tables_that_fit(master: ScriptedMaster, width: str) -> None:
+    """Long texts are cut, never wrapped."""
+    master.script("GET /workers", Reply([a_worker(url="http://" + "x" * 300)]))
+    listed = [a_job(2, 10**300) | {"task": "1+" * 500}, failed(1) | {"task": "1/0"}]
+    master.script("GET /jobs", Reply(listed))
+    for command, count in (("workers", 2), ("jobs", 3)):
+        result = client(master.url, command, "--color", "always", COLUMNS=width)
+        lines = [re.sub("\x1b\\[[0-9;]*m", "", line) for line in result.stdout.splitlines()]
+        assert len(lines) == count
+        assert max(map(cell_len, lines)) <= int(width)
+
+
+def test_top_on_a_terminal_draws_over_what_it_has_drawn(master: ScriptedMaster) -> None:
+    """The screen does not fill with old looks."""
+    master.script("GET /workers", Reply([a_worker()]))
+    master.script("GET /jobs", Reply([]))
+    result = client(
+        master.url, "top", "--count", "3", "--interval", "0.001", "--color", "always", TERM="xterm"
+    )
+    assert "\x1b[1A" in result.stdout  # up one line
+
+
+def test_top_as_json_is_a_line_for_each_look(master: ScriptedMaster) -> None:
+    """With the pool, the queue and the metrics."""
+    master.script("GET /workers", Reply([a_worker()]))
+    master.script("GET /jobs", Reply([]))
+    result = client(master.url, "top", "--count", "2", "--interval", "0.001", "--json")
+    looks = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [look["pool"][0]["name"] for look in looks] == ["w1", "w1"]
 
 
 # --- the rest ---

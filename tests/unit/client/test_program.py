@@ -1,9 +1,12 @@
 """The program itself: signals, closed pipes, and what a shell sees of them."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,14 +16,17 @@ from tests.scripted_master import Reply, ScriptedMaster, a_job, calculate, runni
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def program(url: str, *args: str, stdout: int = subprocess.PIPE) -> "subprocess.Popen[bytes]":
+def program(
+    url: str, *args: str, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE
+) -> "subprocess.Popen[bytes]":
     """Start `client.py`, speaking to the master at `url`."""
+    inherited = {name: each for name, each in os.environ.items() if not name.startswith("EXECUTOR")}
     return subprocess.Popen(
         [sys.executable, str(ROOT / "client.py"), "--master", url, *args],
         stdin=subprocess.PIPE,
         stdout=stdout,
-        stderr=subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if not name.startswith("EXECUTOR_")},
+        stderr=stderr,
+        env=inherited | {"TERM": "xterm"},
     )
 
 
@@ -66,6 +72,30 @@ def test_a_closed_pipe_is_quiet(master: ScriptedMaster, args: list[str]) -> None
         os.close(writing)
         _, err = process.communicate(b"1+1\n")
     assert (process.returncode, err) == (141, b"")
+
+
+def all_of(terminal: int) -> Iterator[bytes]:
+    """Give what is written on a terminal until its last writer has gone, and close it."""
+    with suppress(OSError):  # EIO is how a terminal ends
+        while data := os.read(terminal, 4096):
+            yield data
+    os.close(terminal)
+
+
+def test_a_progress_bar_is_drawn_on_stderr_where_it_is_a_terminal(
+    master: ScriptedMaster, tmp_path: Path
+) -> None:
+    """And stdout has the answers and nothing else."""
+    calculate(master)
+    file = tmp_path / "F"
+    file.write_text("1+1\n2+2\n")
+    ours, theirs = pty.openpty()
+    with program(master.url, "submit", "--file", str(file), stderr=theirs) as process:
+        os.close(theirs)
+        drawn = b"".join(all_of(ours))
+        out, _ = process.communicate()
+    assert (process.returncode, out) == (0, b"2\n4\n")
+    assert b"100%" in drawn
 
 
 def test_answers_are_printed_as_they_come(master: ScriptedMaster) -> None:
