@@ -202,7 +202,6 @@ class WorkerStatus(msgspec.Struct):
     state: str
     operations: list[str]
     batch: int
-    chains: bool
     in_flight: int
     completed: int
     failed: int
@@ -210,6 +209,7 @@ class WorkerStatus(msgspec.Struct):
     latency_p95_s: float | None
     last_seen_s: float | None
     reason: str | None
+    chains: bool = False
 
 
 class Problem(msgspec.Struct):
