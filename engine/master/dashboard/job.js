@@ -153,8 +153,8 @@ export class JobView {
 }
 
 function answered(job) {
-  if (!job.finished) return "…";
-  return job.error ? `${job.error}: ${job.detail ?? ""}` : `= ${format.number(job.answer, ANSWER_SHOWN)}`;
+  if (!job.finished) return "= …";
+  return job.error ? (job.detail ?? job.error) : `= ${format.number(job.answer, ANSWER_SHOWN)}`;
 }
 
 /** Read all that there is about a job. Throws the problem if there is no such job. */
@@ -188,13 +188,14 @@ async function taskOf(id) {
   return job && String(job.job_id) === String(BigInt(id)) ? job.task : null;
 }
 
-function factsOf({ trace }, told, now) {
+function factsOf({ job, trace }, told, now) {
   const facts = [];
   const submitted = told?.submitted_at ?? trace?.submitted_at;
   const finished = told?.finished_at ?? trace?.finished_at;
   if (submitted) facts.push(["Submitted", format.timeOfDay(submitted)]);
   if (submitted && finished) facts.push(["Took", format.duration(finished - submitted)]);
   else if (submitted && now) facts.push(["So far", format.waiting(now - submitted)]);
+  if (job.error) facts.push(["Error", job.error]);
   if (trace) facts.push(...sums(trace));
   return facts;
 }

@@ -27,7 +27,7 @@ function withoutBlanks(text) {
 /** Return what a job came to, or why it did not, in a line. */
 export function ending(job) {
   if (!job.finished) return "";
-  return job.error ? `${job.error}: ${job.detail ?? ""}` : format.number(job.answer, ANSWER_SHOWN);
+  return job.error ? (job.detail ?? job.error) : format.number(job.answer, ANSWER_SHOWN);
 }
 
 export class JobsView {
@@ -173,7 +173,7 @@ function made({ job }) {
   return element(
     "tr",
     {},
-    element("th", { scope: "row", class: "n id" }, id),
+    element("th", { scope: "row", class: "id" }, id),
     element("td", { class: "task mono", text: job.task + (job.task_cut ? "…" : "") }),
     element("td", { class: "state" }),
     element("td", { class: "answer mono" }),

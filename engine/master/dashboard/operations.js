@@ -86,18 +86,20 @@ function made({ operation }) {
     cell("n"),
     cell("n"),
     cell("n"),
+    cell("path"),
   );
 }
 
 function shown(row, { operation, critical }) {
-  const [, , what, value, state, , worker, waited, ran, attempts] = row.children;
+  const [, , what, value, state, , worker, waited, ran, attempts, path] = row.children;
   setAttribute(row, "data-state", operation.state);
   setText(what, asked(operation));
   setText(value, operation.result === null ? "" : format.number(operation.result, VALUE_SHOWN));
-  setText(state, outcome(operation) + (critical ? ", critical path" : ""));
+  setText(state, outcome(operation));
   setText(worker, operation.worker ?? "");
   setText(waited, format.duration(operation.queued_s));
   setText(ran, format.duration(operation.on_the_way_s));
+  setText(path, critical ? "critical" : "");
   setText(attempts, String(operation.attempts.length));
   setAttribute(attempts, "title", operation.attempts.length > 1 ? tried(operation.attempts) : null);
 }

@@ -63,8 +63,8 @@ export class SparklinesView {
 
   constructor() {
     const parent = document.getElementById("sparklines");
-    this.#queued = new Sparkline(parent, "Operations queued");
-    this.#done = new Sparkline(parent, "Operations per second");
+    this.#queued = new Sparkline(parent, "Queue depth");
+    this.#done = new Sparkline(parent, "Operations/s");
     const labels = ["5 min ago", "4", "3", "2", "1", "now"];
     const axis = element("div", { class: "axis", "aria-hidden": "true" });
     axis.append(...labels.map((text) => element("span", { text })));

@@ -92,6 +92,7 @@ export class TimelineView {
   #row({ worker, calls, lanes }, length, critical) {
     const height = lanes * LANE;
     const drawing = svg("svg", { height, role: "img", "aria-label": `${worker}: ${format.counted(calls.length, "call")}` });
+    drawing.append(...calls.map((call) => drawnWait(call, length))); // beneath all bars
     for (const call of calls) {
       const bar = drawnCall(call, length, critical);
       this.#bars.push([call.indexes, bar]);
@@ -101,18 +102,23 @@ export class TimelineView {
   }
 }
 
+function drawnWait({ from, sent, lane }, length) {
+  const percent = (seconds) => `${(seconds * scale(length)).toFixed(3)}%`;
+  return svg("rect", { class: "waited", x: percent(from), y: lane * LANE + 6, width: percent(sent - from), height: 2 });
+}
+
+function scale(length) {
+  return 100 / Math.max(length, 1e-6);
+}
+
 function drawnCall({ indexes, from, sent, until, lane, state }, length, critical) {
-  const scale = 100 / Math.max(length, 1e-6);
-  const y = lane * LANE + 2;
-  const percent = (seconds) => `${(seconds * scale).toFixed(3)}%`;
-  const width = Math.max(NARROWEST, (until - sent) * scale);
-  const x = Math.min(sent * scale, 100 - width);
+  const width = Math.max(NARROWEST, (until - sent) * scale(length));
+  const x = Math.min(sent * scale(length), 100 - width);
   const isCritical = indexes.some((index) => critical.has(index));
   const bar = svg("g", { class: `call${isCritical ? " critical" : ""}`, "data-index": indexes[0], "data-state": state });
   bar.append(
     svg("title", { text: told(indexes, from, sent, until) }),
-    svg("rect", { class: "waited", x: percent(from), y: y + 4, width: percent(sent - from), height: 2 }),
-    svg("rect", { class: "ran", x: `${x.toFixed(3)}%`, y, width: `${width.toFixed(3)}%`, height: LANE - 4, rx: 2 }),
+    svg("rect", { class: "ran", x: `${x.toFixed(3)}%`, y: lane * LANE + 2, width: `${width.toFixed(3)}%`, height: LANE - 4, rx: 2 }),
   );
   return bar;
 }
@@ -124,8 +130,8 @@ function told(indexes, from, sent, until) {
 
 function axis(length) {
   const labels = [0, 0.25, 0.5, 0.75, 1].map((share) => (share ? format.duration(share * length) : "0"));
-  const scale = element("div", { class: "scale" }, ...labels.map((text) => element("span", { text })));
-  return element("div", { class: "row axis", "aria-hidden": "true" }, element("span", { class: "name" }), scale);
+  const marks = element("div", { class: "scale" }, ...labels.map((text) => element("span", { text })));
+  return element("div", { class: "row axis", "aria-hidden": "true" }, element("span", { class: "name" }), marks);
 }
 
 function leftOut(workers, operations) {

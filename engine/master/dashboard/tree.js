@@ -3,14 +3,15 @@
 // One stop of the Tab key; the arrows go from node to node: up to the parent, down to the children.
 
 import * as format from "./format.js";
-import { element, setText, svg } from "./dom.js";
+import { setText, svg } from "./dom.js";
 import { spoken } from "./operations.js";
 import { layOut } from "./tree-layout.js";
 
 export const DRAWN = 300; // nodes: more are no picture any more
-const NODE = { width: 148, height: 62 };
+const NODE = { width: 172, height: 78 };
 const GAP = { x: 16, y: 30 };
 const MARGIN = 8;
+const READABLE = 0.75; // of the full size
 
 export class TreeView {
   #parent = document.getElementById("tree");
@@ -19,10 +20,12 @@ export class TreeView {
   #nodes = new Map(); // by index, its SVG group
   #layout = null;
   #job = null;
+  #fit = document.getElementById("tree-fit");
 
   /** `select(index)` is called when one points at a node, or reaches it; `null` when one leaves. */
   constructor(select) {
     this.#select = select;
+    this.#fit.addEventListener("click", () => this.#scale(!this.#parent.classList.contains("fit")));
     this.#parent.addEventListener("keydown", (event) => this.#move(event));
     for (const [type, on] of [["pointerover", true], ["focusin", true], ["pointerleave", false], ["focusout", false]]) {
       this.#parent.addEventListener(type, (event) => this.#point(event, on));
@@ -37,7 +40,7 @@ export class TreeView {
     this.#draw(job);
     setText(this.#note, leftOut(job, this.#layout));
     if (this.#job === job.job_id) this.#parent.scrollTo(scrollLeft, scrollTop);
-    else this.#showRoot();
+    else this.#begin();
     this.#job = job.job_id;
     if (focused !== undefined) this.#focus(Number(focused));
   }
@@ -66,10 +69,23 @@ export class TreeView {
     this.#parent.replaceChildren(drawing);
   }
 
+  /** A tree that is a little too wide is shrunk; a wide one would not be readable any more. */
+  #begin() {
+    const { clientWidth, scrollWidth } = this.#parent;
+    this.#fit.hidden = scrollWidth <= clientWidth;
+    this.#scale(clientWidth / scrollWidth >= READABLE);
+  }
+
+  #scale(fit) {
+    this.#parent.classList.toggle("fit", fit && !this.#fit.hidden);
+    setText(this.#fit, fit ? "Full size" : "Fit to width");
+    this.#showRoot();
+  }
+
   #showRoot() {
     const root = this.#layout.nodes[0];
     const middle = root ? corner(root).x + NODE.width / 2 : 0;
-    this.#parent.scrollTo(middle - this.#parent.clientWidth / 2, 0);
+    if (!this.#parent.classList.contains("fit")) this.#parent.scrollTo(middle - this.#parent.clientWidth / 2, 0);
   }
 
   #point(event, on) {
@@ -145,7 +161,8 @@ function node(operation, { x, y }, critical) {
     svg("rect", { width: NODE.width, height: NODE.height, rx: 6 }),
     line(19, "what", asked(operation)),
     line(36, "came", came(operation)),
-    line(53, "where", where(operation)),
+    line(54, "where", operation.worker ? cut(operation.worker, 26) : ""),
+    line(69, "where", times(operation)),
   );
   if (operation.attempts.length > 1) group.append(tries(operation.attempts.length));
   return group;
@@ -156,22 +173,18 @@ function asked({ op1, operation, op2 }) {
 }
 
 function operand(text) {
-  return text === null ? "·" : cut(text, 7);
+  return text === null ? "·" : cut(text, 9);
 }
 
 function came({ state, result, error }) {
-  if (state === "done") return `= ${cut(result, 15)}`;
-  return state === "failed" ? cut(error ?? "failed", 18) : state;
+  if (state === "done") return `= ${cut(result, 18)}`;
+  return state === "failed" ? cut(error ?? "failed", 20) : state;
 }
 
-function where({ worker, queued_s, on_the_way_s }) {
-  if (!worker) return "";
-  const times = `${brief(queued_s)} + ${brief(on_the_way_s)}`;
-  return `${cut(worker, 21 - times.length)} ${times}`;
-}
-
-function brief(seconds) {
-  return seconds === null ? "…" : format.duration(seconds).replace(" ", "\u202f");
+function times({ queued_s, on_the_way_s }) {
+  if (queued_s === null) return "";
+  const ran = on_the_way_s === null ? "under way" : `ran ${format.duration(on_the_way_s)}`;
+  return `waited ${format.duration(queued_s)} · ${ran}`;
 }
 
 function cut(text, most) {
@@ -179,5 +192,5 @@ function cut(text, most) {
 }
 
 function tries(attempts) {
-  return svg("text", { x: NODE.width - 8, y: 19, class: "tries", text: `${attempts} tries` });
+  return svg("text", { x: NODE.width - 8, y: 54, class: "tries", text: `${attempts} tries` });
 }

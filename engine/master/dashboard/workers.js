@@ -77,7 +77,7 @@ function made() {
     element("th", { scope: "row", class: "name" }),
     cell({ class: "state" }),
     cell({ class: "n wide" }),
-    cell({ class: "n load" }, bar, element("span")),
+    cell({ class: "n load wide" }, bar, element("span")),
     cell({ class: "n" }),
     cell({ class: "n failures" }),
     cell({ class: "n wide" }),
