@@ -339,6 +339,15 @@ class WorkerPool:
             return worker
         return None
 
+    def has_room_besides(self, worker: Worker) -> bool:
+        """Return whether a worker that takes all that this one takes has a free place too."""
+        return any(
+            other is not worker
+            for takes, free in self._free.items()
+            if takes >= worker.operations
+            for other in free
+        )
+
     def put_back(self, worker: Worker) -> None:
         """Give a place back unused: there was nothing for this worker."""
         worker.calls -= 1

@@ -111,6 +111,9 @@ class DispatchSettings(Section, frozen=True, kw_only=True):
     """And how many may be in any case."""
     poison_deaths: Count = 3
     """Workers that may die with an operation aboard before its job fails for it."""
+    hedge_share: Share = 0.05
+    """Operations that may be asked for a second time elsewhere when they are late, as a share of
+    all, while workers idle. 0 never does; more buys little: the rest is late for other reasons."""
 
 
 class JobsSettings(Section, frozen=True, kw_only=True):

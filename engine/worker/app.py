@@ -19,6 +19,7 @@ from engine.messages import Computation, Computed, ComputedItem, Item, Problem, 
 from engine.web import ApiHandler, RequestRefused, application, server
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_CONNECTIONS = 1000
 IDLE_CONNECTION_S = 3600.0  # the master keeps its connections, and is the only one to have any
 
 _one_or_many: Reader[Computation | list[Computation]] = Reader(Computation | list[Computation])
@@ -172,4 +173,9 @@ def worker_app(state: WorkerState) -> Application:
 
 def serve(app: Application) -> HTTPServer:
     """Return a server for `app`."""
-    return server(app, max_body_bytes=MAX_BODY_BYTES, idle_s=IDLE_CONNECTION_S)
+    return server(
+        app,
+        max_body_bytes=MAX_BODY_BYTES,
+        max_connections=MAX_CONNECTIONS,
+        idle_s=IDLE_CONNECTION_S,
+    )
