@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from random import Random
 
-SqliteStore = lambda p: MemoryStore()
 from tornado.httpserver import HTTPServer
 
 from engine.clock import LoopClock
@@ -23,6 +22,7 @@ from engine.roof import EXIT_UNAVAILABLE, bound, refuse_optimized, until_told_to
 from engine.settings import MasterSettings
 from engine.store.base import Store
 from engine.store.memory import MemoryStore
+from engine.store.sqlite import SqliteStore
 from engine.transport import HttpTransport
 
 EXIT_DATA_DAMAGED = 65  # the numbers of sysexits.h

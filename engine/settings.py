@@ -124,6 +124,9 @@ class JobsSettings(Section, frozen=True, kw_only=True):
     """Seconds for which the record of a finished job is kept. None: as long as there is room."""
     balance: bool = True
     """Whether runs of integer additions and multiplications become trees: log n rounds, not n."""
+    chain_from: Annotated[int, Meta(ge=0)] = 32
+    """Operations, each waiting for the one before only, from which on such a run travels to one
+    worker in one call. Shorter ones are spread over the pool, operation by operation. 0: never."""
     offload_bytes: Count = 16 * 1024
     """Longer tasks are planned beside the event loop, and count as large."""
 

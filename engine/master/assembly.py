@@ -15,7 +15,7 @@ from engine.core import Engine, Offload, in_thread
 from engine.dispatcher import Dispatcher
 from engine.health import TICK_S, HealthMonitor
 from engine.messages import Announcement
-from engine.pool import State, Worker, WorkerPool
+from engine.pool import Abilities, State, Worker, WorkerPool
 from engine.retry import RetryPolicy
 from engine.settings import MasterSettings
 from engine.store.base import Store
@@ -85,8 +85,11 @@ class Master:
         return self.pool.announce(
             announcement.worker_name,
             url,
-            operations if isinstance(operations, list) else tuple(OPERATIONS),
-            announcement.batch,
+            Abilities(
+                frozenset(operations if isinstance(operations, list) else OPERATIONS),
+                announcement.batch,
+                announcement.chains,
+            ),
             self.clock.now(),
         )
 
