@@ -373,7 +373,9 @@ def test_items_as_json_are_a_line_each(master: ScriptedMaster) -> None:
     """With all that the master says of them."""
     master.script("GET /workers", Reply([a_worker("w1"), a_worker("w2")]))
     lines = client(master.url, "workers", "--json").stdout.splitlines()
-    assert [json.loads(line) for line in lines] == [a_worker("w1"), a_worker("w2")]
+    told = [json.loads(line) for line in lines]
+    assert [each | a_worker(each["name"]) for each in told] == told
+    assert [each["name"] for each in told] == ["w1", "w2"]
 
 
 def test_top_shows_the_pool_and_the_queue(master: ScriptedMaster) -> None:
