@@ -152,10 +152,15 @@ class NotFoundHandler(ApiHandler):
         """Need nothing."""
 
     def prepare(self) -> None:
-        """Answer at once, whatever the method."""
-        raise RequestRefused(
-            HTTPStatus.NOT_FOUND, "not_found", f"nothing is at {quoted(self.request.path)}"
-        )
+        """Answer at once, before anything is read."""
+        raise self._not_found()
+
+    def _translated(self, _error: HTTPError) -> RequestRefused:
+        return self._not_found()  # a method that Tornado does not know never gets to prepare()
+
+    def _not_found(self) -> RequestRefused:
+        path = quoted(self.request.path)
+        return RequestRefused(HTTPStatus.NOT_FOUND, "not_found", f"nothing is at {path}")
 
 
 def refuse_what_is_no_json(body: bytes) -> None:
