@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, HTTPError, RequestHandler
 
 from engine.errors import ExecutorError
@@ -41,6 +42,12 @@ class RequestRefused(ExecutorError):
 
 class ApiHandler(RequestHandler):
     """A handler that reads messages, responds with messages, and tells problems."""
+
+    def __init__(self, application: Application, request: HTTPServerRequest, **given: Any) -> None:  # noqa: ANN401  # Tornado's
+        # A body is JSON, whatever its type says: Tornado would read a form first, and refuse
+        # the request when it finds none.
+        request.headers.pop("Content-Type", None)
+        super().__init__(application, request, **given)
 
     def read(self, reader: Reader[Message]) -> Message:
         """Return the body as a message. Raises `RequestRefused`."""

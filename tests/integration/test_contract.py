@@ -134,14 +134,20 @@ async def test_an_unknown_key_is_ignored_everywhere() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["application/json", "application/x-www-form-urlencoded", "text/plain", "x", ""]
-)
+    "kind",
+    [
+        "application/json", "application/x-www-form-urlencoded", "text/plain", "x", "",
+        "multipart/form-data", "multipart/form-data; boundary=x",
+    ],
+)  # fmt: skip
 async def test_the_body_counts_whatever_its_content_type_names(kind: str) -> None:
     """`curl -d` says form."""
     async with a_master() as master, a_worker() as worker:
         headers = {"Content-Type": kind}
-        assert (await master.post("/submit", {"task": "1"}, headers)).status == 200
-        question = {"operation": "sum", "op1": 1, "op2": 2}
+        fields = "&" * 2000  # more than a form may have
+        submission = {"task": "1", "note": fields}
+        assert (await master.post("/submit", submission, headers)).status == 200
+        question = {"operation": "sum", "op1": 1, "op2": 2, "note": fields}
         assert (await worker.post("/compute", question, headers)).status == 200
 
 
