@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPServerRequest
 from tornado.iostream import IOStream
 from tornado.web import Application, HTTPError, RequestHandler
 
@@ -42,6 +43,12 @@ class RequestRefused(ExecutorError):
 
 class ApiHandler(RequestHandler):
     """A handler that reads messages, responds with messages, and tells problems."""
+
+    def __init__(self, application: Application, request: HTTPServerRequest, **given: Any) -> None:  # noqa: ANN401  # Tornado's
+        # A body is JSON, whatever its type says: Tornado would read a form first, and refuse
+        # the request when it finds none.
+        request.headers.pop("Content-Type", None)
+        super().__init__(application, request, **given)
 
     def read(self, reader: Reader[Message]) -> Message:
         """Return the body as a message. Raises `RequestRefused`."""
@@ -153,10 +160,15 @@ class NotFoundHandler(ApiHandler):
         """Need nothing."""
 
     def prepare(self) -> None:
-        """Answer at once, whatever the method."""
-        raise RequestRefused(
-            HTTPStatus.NOT_FOUND, "not_found", f"nothing is at {quoted(self.request.path)}"
-        )
+        """Answer at once, before anything is read."""
+        raise self._not_found()
+
+    def _translated(self, _error: HTTPError) -> RequestRefused:
+        return self._not_found()  # a method that Tornado does not know never gets to prepare()
+
+    def _not_found(self) -> RequestRefused:
+        path = quoted(self.request.path)
+        return RequestRefused(HTTPStatus.NOT_FOUND, "not_found", f"nothing is at {path}")
 
 
 def refuse_what_is_no_json(body: bytes) -> None:
