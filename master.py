@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from random import Random
 
-SqliteStore = lambda p: MemoryStore()
 from tornado.httpserver import HTTPServer
 
 from engine.clock import LoopClock
@@ -19,15 +18,18 @@ from engine.flags import master_settings
 from engine.logs import configure
 from engine.master.app import private_app, public_app, serve
 from engine.master.assembly import Master
-from engine.roof import EXIT_UNAVAILABLE, bound, refuse_optimized, until_told_to_stop
+from engine.roof import EXIT_UNAVAILABLE, bound, open_files, refuse_optimized, until_told_to_stop
 from engine.settings import MasterSettings
 from engine.store.base import Store
 from engine.store.memory import MemoryStore
+from engine.store.sqlite import SqliteStore
 from engine.transport import HttpTransport
 
 EXIT_DATA_DAMAGED = 65  # the numbers of sysexits.h
 EXIT_STORE_BROKE = 70
 EXIT_DATA_IN_USE = 75
+
+RESERVED_FILES = 64  # for the store, the log, the loop
 
 log = logging.getLogger("master")
 
@@ -88,15 +90,26 @@ def listen(settings: MasterSettings, master: Master) -> list[HTTPServer]:
     ports = [(public_app(master), settings.port, "clients")]
     if settings.private_port is not None:
         ports.append((private_app(master), settings.private_port, "workers"))
+    most = client_connections(settings, len(ports))
     servers = []
     for app, wanted, whom in ports:
         sockets, port = bound(settings.host, wanted)
-        server = serve(app, settings.limits.body_bytes)
+        server = serve(app, settings.limits.body_bytes, most)
         server.add_sockets(sockets)
         servers.append(server)
         where = f"http://{settings.host}:{port}"
         print(f"master: for {whom} listening on {where}", file=sys.stderr, flush=True)
     return servers
+
+
+def client_connections(settings: MasterSettings, ports: int) -> int:
+    """Return how many connections a port may have, so that files are left for all the rest.
+
+    A process without file descriptors could neither accept nor refuse; so it never comes to that.
+    """
+    own = RESERVED_FILES + settings.workers.max * (settings.dispatch.calls_per_worker + 1)
+    files = open_files(own + ports * settings.limits.connections)
+    return max(1, min(settings.limits.connections, (files - min(own, files // 2)) // ports))
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ async def run(settings: WorkerSettings) -> int:
 
 def announcement(settings: WorkerSettings, name: str, port: int) -> Announcement:
     """Return what the master is told."""
-    told = Announcement(name, operations=settings.operations, batch=settings.batch)
+    told = Announcement(name, operations=settings.operations, batch=settings.batch, chains=True)
     if settings.url:
         told.url = settings.url
     else:

@@ -62,11 +62,12 @@ class Process:
 
     def _read(self) -> None:
         assert self.popen.stderr is not None  # noqa: S101  # PIPE was asked for
-        for line in self.popen.stderr:
-            self.seen.append(line)
-            if self._echo:
-                sys.stderr.write(line)
-            self._lines.put(line)
+        with self.popen.stderr as lines:
+            for line in lines:
+                self.seen.append(line)
+                if self._echo:
+                    sys.stderr.write(line)
+                self._lines.put(line)
         self._lines.put(None)
 
     def _listening(self) -> str:

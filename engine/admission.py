@@ -81,9 +81,14 @@ class Admission:
         running = self._running_characters
         return running == 0 or running + size <= self._limits.running_bytes
 
+    @property
+    def can_begin(self) -> bool:
+        """Whether a job waits in the lobby and there is room for it to run."""
+        return bool(self._lobby) and self._running < self._limits.running_jobs
+
     def begin(self) -> Iterator[Entry]:
         """Yield the jobs that may run now, and count them as running."""
-        while self._lobby and self._running < self._limits.running_jobs:
+        while self.can_begin:
             entry = self._lobby.popleft()
             self._lobby_characters -= len(entry.job.task)
             self._running += 1

@@ -12,6 +12,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -39,6 +40,11 @@ log = logging.getLogger(__name__)
 READ_JOBS = 500  # jobs read from the store at a time when there is room again
 READ_BYTES = 2 * 1024 * 1024  # and text of theirs, at the most
 SETTLING_TURNS = 3  # a result wakes its pipeline, which ends, which hands the outcome to the store
+PIECE_CHARACTERS = 2048  # of many tasks that are planned in one turn of the loop: some 2 ms
+BEGIN_AT_ONCE = 64  # jobs that are begun in one turn of the loop, for the same reason
+FORGET_EVERY_S = 1.0
+FORGOTTEN_AT_ONCE = 500  # finished jobs; with the pause, up to 25,000 a second are forgotten
+FORGET_PAUSE_S = 0.02
 STORE_RETRY_S = 1.0  # pause before an outcome that could not be stored is offered again
 
 Offload = Callable[[Callable[[str], Plan], str], Awaitable[Plan]]
@@ -69,10 +75,11 @@ class Engine:
         self._offload = offload
         self._admission = Admission(limits, jobs.offload_bytes)
         self._running: dict[JobId, asyncio.Task[None]] = {}
+        self._begin_soon = False
         self._submitting = 0
         self._waiting: dict[JobId, list[asyncio.Future[Job]]] = {}  # who waits for a job's end
         self._room = asyncio.Event()  # jobs may be waiting in the store, and there is room
-        self._reader: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
         self._draining = False
 
     # Life
@@ -81,7 +88,10 @@ class Engine:
         """Open the store and take up every job in it that has not finished."""
         await self._store.open()
         self._room.set()
-        self._reader = asyncio.create_task(self._read_waiting())
+        self._background = [
+            asyncio.create_task(self._read_waiting()),
+            asyncio.create_task(self._forget_old()),
+        ]
 
     def drain(self) -> None:
         """Take no new tasks from now on, and start no more jobs."""
@@ -95,9 +105,7 @@ class Engine:
     async def stop(self) -> None:
         """Stop every job where it is and close the store: unfinished ones resume at a start."""
         self.drain()
-        tasks = list(self._running.values())
-        if self._reader is not None:
-            tasks.append(self._reader)
+        tasks = [*self._running.values(), *self._background]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -131,8 +139,13 @@ class Engine:
         self._begin()
         return job
 
-    async def submit_many(self, tasks: Sequence[str]) -> list[Job | ExpressionError]:
-        """Take many tasks at once; in their order, each one's job or why it is none."""
+    async def submit_many(
+        self, tasks: Sequence[str], key: str | None = None, fingerprint: str = ""
+    ) -> list[Job | ExpressionError]:
+        """Take many tasks at once; in their order, each one's job or why it is none.
+
+        With an idempotency `key`, the same key and fingerprint give the same jobs again.
+        """
         self._refuse_if_closed()
         plans: list[Plan | ExpressionError] = []
         unread = 0
@@ -142,11 +155,13 @@ class Engine:
             except ExpressionError as error:
                 plans.append(error)
             unread += len(task)
-            if unread > self._settings.offload_bytes:
+            if unread > PIECE_CHARACTERS:
                 unread = 0
                 await self._clock.sleep(0)  # others have their turn between the pieces
         good = [
-            NewJob(task) for task, plan in zip(tasks, plans, strict=True) if isinstance(plan, Plan)
+            NewJob(task, None if key is None else f"{key}#{place}", fingerprint)
+            for place, (task, plan) in enumerate(zip(tasks, plans, strict=True))
+            if isinstance(plan, Plan)
         ]
         jobs = iter(await self._add(good))
         results: list[Job | ExpressionError] = []
@@ -227,7 +242,9 @@ class Engine:
         return self._make_plan(task)
 
     def _make_plan(self, task: str) -> Plan:
-        return Plan(parse(task), balance=self._settings.balance)
+        return Plan(
+            parse(task), balance=self._settings.balance, chain_from=self._settings.chain_from
+        )
 
     async def _add(self, new: list[NewJob]) -> list[Job]:
         if self._submitting + len(new) > self._limits.waiting_submissions and self._submitting:
@@ -248,21 +265,26 @@ class Engine:
     # Running
 
     def _begin(self) -> None:
-        """Start the jobs that are next in line and have room."""
+        """Start jobs that are next in line and have room; go on in the loop's next turn."""
+        self._begin_soon = False
         if self._draining:
             return
-        for entry in self._admission.begin():
+        for entry in islice(self._admission.begin(), BEGIN_AT_ONCE):
             job_id = entry.job.job_id
             task = asyncio.create_task(self._carry_through(entry.job, entry.plan))
             self._running[job_id] = task
             task.add_done_callback(functools.partial(self._ended, entry))
+        if self._admission.can_begin and not self._begin_soon:
+            self._begin_soon = True
+            asyncio.get_running_loop().call_soon(self._begin)
         if self._admission.wants_more or self._admission.next_large() is not None:
             self._room.set()
 
     def _ended(self, entry: Entry, _task: "asyncio.Task[None]") -> None:
         del self._running[entry.job.job_id]
         self._admission.ended(entry)
-        self._begin()
+        if not self._begin_soon:
+            self._begin()
 
     async def _carry_through(self, job: Job, plan: Plan | None) -> None:
         try:
@@ -338,3 +360,21 @@ class Engine:
             if jobs:
                 self._admission.read(jobs)
                 self._admission.behind = True
+
+    # Forgetting what is older than the record is to be
+
+    async def _forget_old(self) -> None:
+        while True:
+            await self._clock.sleep(FORGET_EVERY_S)
+            try:
+                while await self._forget_some() == FORGOTTEN_AT_ONCE:
+                    await self._clock.sleep(FORGET_PAUSE_S)
+            except StoreError as error:
+                log.warning("old jobs cannot be forgotten yet: %s", error)
+
+    async def _forget_some(self) -> int:
+        counts, keep_s = self._store.counts, self._settings.keep_s
+        if keep_s is None and counts.succeeded + counts.failed <= self._settings.keep:
+            return 0
+        older_than = None if keep_s is None else self._clock.wall() - keep_s
+        return await self._store.prune(self._settings.keep, older_than, FORGOTTEN_AT_ONCE)

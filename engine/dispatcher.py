@@ -9,15 +9,17 @@ once, however many calls brought it; what nobody waits for any more is let go.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from engine import exchange
 from engine.arithmetic import failure_of
 from engine.clock import Clock
 from engine.errors import BrokenReply, OperationFailed, Refused, WorkerError
-from engine.exchange import Result
+from engine.exchange import Result, Step
 from engine.fairqueue import FairQueue
 from engine.job import JobId, Operation
+from engine.latency import LatencyWindow
 from engine.pool import BUSY_MAX_S, Worker, WorkerKey, WorkerPool
 from engine.retry import Attempts, RetryPolicy
 from engine.settings import DispatchSettings
@@ -26,7 +28,11 @@ from engine.wakefulness import Wakefulness
 
 log = logging.getLogger(__name__)
 
+HEDGE_AFTER_S = 0.01  # however quick the workers are: less is the noise of a busy machine
+HEDGE_CREDIT = 100.0  # operations that may be saved up to be hedged at once
+
 Load = list[tuple["Lane", Operation]]
+Arrival = Result | list[Result]  # a list for an operation and those that followed it in its chain
 
 
 class Lane:
@@ -37,7 +43,7 @@ class Lane:
         self.attempts: dict[int, Attempts] = {}  # of the operations that have failed before
         self._dispatcher = dispatcher
         self._awaited: set[int] = set()
-        self._arrived: list[tuple[Operation, Result]] = []
+        self._arrived: list[tuple[Operation, Arrival]] = []
         self._arrival: asyncio.Future[None] | None = None
 
     def put(self, operations: Sequence[Operation]) -> None:
@@ -46,7 +52,7 @@ class Lane:
             self._awaited.update([operation.index for operation in operations])
             self._dispatcher.enqueue(self, operations)
 
-    async def results(self) -> list[tuple[Operation, Result]]:
+    async def results(self) -> list[tuple[Operation, Arrival]]:
         """Wait until something came back, and return all that did, each operation once."""
         if not self._arrived:
             self._arrival = asyncio.get_running_loop().create_future()
@@ -63,7 +69,7 @@ class Lane:
         """Return whether the result of `operation` is still wanted."""
         return operation.index in self._awaited
 
-    def deliver(self, operation: Operation, result: Result) -> None:
+    def deliver(self, operation: Operation, result: Arrival) -> None:
         """Take a result in, unless one came before it or nobody waits for it any more."""
         if operation.index in self._awaited:
             self._awaited.remove(operation.index)
@@ -75,13 +81,36 @@ class Lane:
 class Call:
     """One call that is on its way to a worker, with the operations aboard."""
 
-    __slots__ = ("load", "retries", "sent_at", "worker")
+    __slots__ = ("hedged", "load", "retries", "sent_at", "spans", "steps", "worker")
 
     def __init__(self, worker: Worker, load: Load, retries: int, sent_at: float) -> None:
         self.worker = worker
         self.load = load
         self.retries = retries  # how many of them were tried before
         self.sent_at = sent_at
+        self.hedged = False
+        self.steps: list[Step] = [operation for _, operation in load]
+        self.spans: list[int] = []  # with chains aboard: how many steps each of the load has
+
+    def take_chains_aboard(self, limit: int) -> None:
+        """Let as many links follow the operations of the load as there is room for."""
+        room = limit - len(self.load)
+        steps: list[Step] = []
+        for _, operation in self.load:
+            links = [] if operation.chain is None else operation.chain.after(operation.index, room)
+            room -= len(links)
+            self.spans.append(1 + len(links))
+            steps.append(operation)
+            steps += links
+        self.steps = steps
+
+    def arrivals(self, results: list[Result]) -> Iterable[Arrival]:
+        """Return what came for each operation of the load."""
+        if not self.spans:
+            return results
+        following = iter(results)
+        spans = [list(islice(following, span)) for span in self.spans]
+        return [span if len(span) > 1 else span[0] for span in spans]
 
 
 class Dispatcher:
@@ -109,6 +138,9 @@ class Dispatcher:
         self._retries_in_flight = 0
         self._in_flight = 0
         self._pump_scheduled = False
+        self._latency = LatencyWindow()  # of the calls that were answered, at whatever worker
+        self._hedge_timer: asyncio.TimerHandle | None = None
+        self._hedge_credit = HEDGE_CREDIT  # operations that may be asked for a second time
 
     @property
     def queued(self) -> int:
@@ -150,6 +182,8 @@ class Dispatcher:
         self._pump_scheduled = True
         for timer in self._timers:
             timer.cancel()
+        if self._hedge_timer is not None:
+            self._hedge_timer.cancel()
         for task in self._calls:
             task.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
@@ -184,7 +218,12 @@ class Dispatcher:
             share = -(-waiting // max(1, self._pool.places(worker.operations)))
             fresh = self._queue.take(worker.operations, min(share, limit - len(again)))
         load = again + fresh
-        return Call(worker, load, len(again), now) if load else None
+        if not load:
+            return None
+        call = Call(worker, load, len(again), now)
+        if worker.chains and any(operation.chain is not None for _, operation in load):
+            call.take_chains_aboard(limit)
+        return call
 
     def _take_again(self, worker: Worker, limit: int) -> Load:
         """Take retries that this worker may have, within the retry budget; one alone if need be."""
@@ -219,59 +258,96 @@ class Dispatcher:
         return all(other.key in attempts.avoid for other in self._pool.live(operation.name))
 
     def _send(self, call: Call) -> None:
-        count = len(call.load)
+        count = len(call.steps)
         self._in_flight += count
         self._retries_in_flight += call.retries
         self._pool.sent(call.worker, count)
+        credit = self._hedge_credit + self._settings.hedge_share * count
+        self._hedge_credit = min(credit, HEDGE_CREDIT)
         task = asyncio.get_running_loop().create_task(self._carry_out(call))
         self._calls[task] = call
         task.add_done_callback(self._over)
+        self._hedge_later()
 
     def _over(self, task: asyncio.Task[None]) -> None:
         call = self._calls.pop(task)
-        self._in_flight -= len(call.load)
+        self._in_flight -= len(call.steps)
         self._retries_in_flight -= call.retries
         self.kick()
         if not task.cancelled() and task.exception() is not None:
             # A bug of ours: no operation may be lost by it, and it must be seen.
             log.error("a call ended in an unforeseen way", exc_info=task.exception())
-            self._pool.let_off(call.worker, len(call.load))
+            self._pool.let_off(call.worker, len(call.steps))
             self._try_again(call.load, call.worker.key, BrokenReply("was misunderstood by us"))
 
     async def _carry_out(self, call: Call) -> None:
-        worker, load = call.worker, call.load
-        operations = [operation for _, operation in load]
-        as_array = worker.batch > 1 and len(operations) > 1
+        worker, steps = call.worker, call.steps
+        as_array = len(steps) > 1
         try:
-            body = exchange.ask(operations, as_array=as_array)
+            body = exchange.ask(steps, as_array=as_array)
             reply = await self._transport.compute(worker.url, body, self._settings.call_timeout_s)
-            results = exchange.read(reply, operations, as_array=as_array)
+            results = exchange.read(reply, steps, as_array=as_array)
         except WorkerError as error:
             self._broke(call, error)
         else:
             now = self._clock.now()
-            self._pool.answered(worker, len(load), now - call.sent_at, now)
-            for (lane, operation), result in zip(load, results, strict=True):
-                lane.deliver(operation, result)
+            self._pool.answered(worker, len(steps), now - call.sent_at, now)
+            self._latency.add(now - call.sent_at)
+            for (lane, operation), came in zip(call.load, call.arrivals(results), strict=True):
+                lane.deliver(operation, came)
+
+    # When it is late
+
+    def _hedge_later(self) -> None:
+        if self._hedge_timer is None and self._settings.hedge_share > 0:
+            loop = asyncio.get_running_loop()
+            self._hedge_timer = loop.call_later(self._late_s(), self._hedge)
+
+    def _late_s(self) -> float:
+        """After how long a call is late: 95 of 100 were answered sooner."""
+        return max(self._latency.quantile(0.95) or 0.0, HEDGE_AFTER_S)
+
+    def _hedge(self) -> None:
+        """Ask for what is late a second time, at another worker, while there is nothing else."""
+        self._hedge_timer = None
+        if not self._calls:
+            return
+        now, late_s = self._clock.now(), self._late_s()
+        for call in self._calls.values():
+            if self.queued or now - call.sent_at < late_s:
+                break
+            if call.hedged or not self._pool.has_room_besides(call.worker):
+                continue
+            late = [entry for entry in call.load if entry[0].awaits(entry[1])]
+            if len(late) > self._hedge_credit:
+                continue
+            call.hedged = True
+            self._hedge_credit -= len(late)
+            for lane, operation in late:
+                attempts = lane.attempts.setdefault(operation.index, Attempts())
+                attempts.avoid.add(call.worker.key)
+            self._again.extend(late)
+            self.kick()
+        self._hedge_later()
 
     # When it went wrong
 
     def _broke(self, call: Call, error: WorkerError) -> None:
         worker, now = call.worker, self._clock.now()
         if self._wakefulness.slept_since(call.sent_at, now):
-            self._pool.let_off(worker, len(call.load))
+            self._pool.let_off(worker, len(call.steps))
             self._requeue(call.load)
             return
         load = call.load
         if isinstance(error, BrokenReply | Refused):
             load = self._without_own_failures(load)
         if load:
-            level = logging.ERROR if isinstance(error, BrokenReply) else logging.WARNING
-            log.log(level, "worker %s at %s %s", worker.name, worker.url, error)
-            self._pool.broke(worker, len(call.load), error, now)
+            if isinstance(error, BrokenReply):  # of the others the pool tells when they matter
+                log.error("worker %s at %s %s", worker.name, worker.url, error)
+            self._pool.broke(worker, len(call.steps), error, now)
             self._try_again(load, worker.key, error)
         else:
-            self._pool.let_off(worker, len(call.load))
+            self._pool.let_off(worker, len(call.steps))
 
     @staticmethod
     def _without_own_failures(load: Load) -> Load:

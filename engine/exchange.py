@@ -14,10 +14,11 @@ from typing import TypeVar
 import msgspec
 
 from engine.errors import BrokenReply, ForeignReply, OperationFailed, Refused
-from engine.job import Number, Operation
-from engine.messages import Computation, Computed, ComputedItem, Reader, Refusal, encode
+from engine.job import Link, Number, Operation
+from engine.messages import Computation, Computed, ComputedItem, Item, Reader, Refusal, encode
 
 Result = Number | OperationFailed
+Step = Operation | Link
 Body = TypeVar("Body")
 
 # A 4xx of these says something about the deployment or the moment, and nothing of the operation.
@@ -37,14 +38,27 @@ class Reply(msgspec.Struct):
     retry_after_s: float | None = None
 
 
-def ask(operations: Sequence[Operation], *, as_array: bool) -> bytes:
+def ask(operations: Sequence[Step], *, as_array: bool) -> bytes:
     """Return the body that asks for `operations`: an array of them, or the only one's object."""
-    asked = [Computation(operation.name, *operation.operands) for operation in operations]
+    asked = [
+        Computation(step.name, *step.operands) if type(step) is Operation else _linked(step, place)
+        for place, step in enumerate(operations)
+    ]
     return encode(asked if as_array else asked[0])
 
 
-def read(reply: Reply, operations: Sequence[Operation], *, as_array: bool) -> list[Result]:
+def _linked(step: Step, place: int) -> Computation:
+    assert isinstance(step, Link)  # noqa: S101  # the other kind of step was dealt with
+    previous = Item(place - 1)
+    if step.second:
+        return Computation(step.name, previous, step.operand)
+    return Computation(step.name, step.operand, previous)
+
+
+def read(reply: Reply, operations: Sequence[Step], *, as_array: bool) -> list[Result]:
     """Return a result, or the operation's own failure, for each of `operations`, in their order.
+
+    A link behind an operation that failed has that failure too.
 
     Raises `Refused` for 5xx and 429, `ForeignReply` when another question was answered and
     `BrokenReply` for everything else that is no answer.
@@ -55,12 +69,27 @@ def read(reply: Reply, operations: Sequence[Operation], *, as_array: bool) -> li
         return [_refusal(reply)]
     if not as_array:
         one = _understood(_read_one, reply.body)
-        _check_echo(one, operations[0])
+        _check_echo(one, operations[0].name, _operands(operations[0], None))
         return [_finite(one.result)]
     items = _understood(_read_many, reply.body)
     if len(items) != len(operations):
         raise BrokenReply(f"answered {len(items)} operations when asked for {len(operations)}")
-    return [_item(item, operation) for item, operation in zip(items, operations, strict=True)]
+    results: list[Result] = []
+    result: Result | None = None
+    for item, step in zip(items, operations, strict=True):
+        if type(step) is Operation:
+            result = _item(item, step.name, step.operands)
+        elif not isinstance(result, OperationFailed):
+            result = _item(item, step.name, _operands(step, result))
+        results.append(result)
+    return results
+
+
+def _operands(step: Step, previous: Number | None) -> tuple[Number, ...]:
+    if isinstance(step, Operation):
+        return step.operands
+    assert previous is not None  # noqa: S101  # a link always follows something
+    return (previous, step.operand) if step.second else (step.operand, previous)
 
 
 def _understood(read_body: Reader[Body], body: bytes) -> Body:
@@ -70,8 +99,8 @@ def _understood(read_body: Reader[Body], body: bytes) -> Body:
         raise BrokenReply(f"sent a reply that cannot be read: {error}") from None
 
 
-def _item(item: ComputedItem, operation: Operation) -> Result:
-    _check_echo(item, operation)
+def _item(item: ComputedItem, name: str, operands: tuple[Number, ...]) -> Result:
+    _check_echo(item, name, operands)
     if isinstance(item.result, msgspec.UnsetType):
         if isinstance(item.error, msgspec.UnsetType):
             raise BrokenReply("sent an item with neither a result nor an error")
@@ -79,17 +108,17 @@ def _item(item: ComputedItem, operation: Operation) -> Result:
     return _finite(item.result)
 
 
-def _check_echo(echo: Computed | ComputedItem, operation: Operation) -> None:
+def _check_echo(echo: Computed | ComputedItem, name: str, operands: tuple[Number, ...]) -> None:
     # By value: a language with one kind of number may write 2 for 2.0. What it then computes is
     # the examination's business.
-    if echo.operation != operation.name or (echo.op1, echo.op2) != operation.operands:
+    if echo.operation != name or (echo.op1, echo.op2) != operands:
         raise ForeignReply(
-            f"was asked for {operation.name} of {_shown(operation.operands)}"
+            f"was asked for {name} of {_shown(operands)}"
             f" and answered {echo.operation[:20]} of {_shown((echo.op1, echo.op2))}"
         )
 
 
-def _shown(operands: tuple[Number, ...]) -> str:
+def _shown(operands: tuple[object, ...]) -> str:
     return " and ".join(_short(repr(operand)) for operand in operands)
 
 

@@ -134,12 +134,18 @@ def _ending(job: Job) -> tuple[Number | None, str | UnsetType, str | UnsetType]:
     return None, job.outcome.error, job.outcome.detail or job.outcome.error
 
 
+class Item(msgspec.Struct, gc=False):
+    """In an array, in the place of an operand: the result of an earlier item, counted from 0."""
+
+    item: Annotated[int, Meta(ge=0)]
+
+
 class Computation(msgspec.Struct, gc=False):
     """What `/compute` is asked."""
 
     operation: str
-    op1: Number
-    op2: Number
+    op1: Number | Item
+    op2: Number | Item
 
 
 class Computed(msgspec.Struct, gc=False):
@@ -152,11 +158,14 @@ class Computed(msgspec.Struct, gc=False):
 
 
 class ComputedItem(msgspec.Struct, gc=False):
-    """An item of the array that a batch is answered with: a result, or an error in its place."""
+    """An item of the array that a batch is answered with: a result, or an error in its place.
+
+    The operands are numbers, unless one is an item that has no result.
+    """
 
     operation: str
-    op1: Number
-    op2: Number
+    op1: Number | Item
+    op2: Number | Item
     result: Number | UnsetType = UNSET
     error: str | UnsetType = UNSET
     detail: str | UnsetType = UNSET
@@ -177,6 +186,7 @@ class Announcement(msgspec.Struct):
     url: Annotated[str, Meta(max_length=2000)] | UnsetType = UNSET
     operations: list[Annotated[str, Meta(min_length=1, max_length=100)]] | UnsetType = UNSET
     batch: Annotated[int, Meta(ge=1)] = 1
+    chains: bool = False
     api: Annotated[int, Meta(ge=1)] = API_VERSION
 
 
@@ -203,6 +213,7 @@ class WorkerStatus(msgspec.Struct):
     latency_p95_s: float | None
     last_seen_s: float | None
     reason: str | None
+    chains: bool = False
 
 
 class Problem(msgspec.Struct):

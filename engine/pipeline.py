@@ -22,8 +22,11 @@ class Lane(Protocol):
         """Hand in operations to be computed."""
         ...
 
-    async def results(self) -> list[tuple[Operation, Result]]:
-        """Wait until something came back, and return all that did, each operation once."""
+    async def results(self) -> list[tuple[Operation, Result | list[Result]]]:
+        """Wait until something came back, and return all that did, each operation once.
+
+        With an operation that has a chain, those of a first part of the chain may come in a list.
+        """
         ...
 
     def close(self) -> None:
@@ -50,17 +53,34 @@ async def run(job: Job, plan: Plan, executor: Executor) -> Outcome:
         _hand_in(plan, lane, plan.ready())
         while not plan.finished:
             ready = []
-            for operation, result in await lane.results():
-                if isinstance(result, OperationFailed):
-                    plan.fail(operation.index, result)
+            for operation, came in await lane.results():
+                if isinstance(came, list):
+                    following = _follow(plan, operation, came)
                 else:
-                    following = plan.complete(operation.index, result)
-                    if following is not None:
-                        ready.append(following)
+                    following = _record(plan, operation, came)
+                if following is not None:
+                    ready.append(following)
             _hand_in(plan, lane, ready)
     finally:
         lane.close()
     return _outcome(job, plan)
+
+
+def _record(plan: Plan, operation: Operation, result: Result) -> Operation | None:
+    if isinstance(result, OperationFailed):
+        plan.fail(operation.index, result)
+        return None
+    return plan.complete(operation.index, result)
+
+
+def _follow(plan: Plan, first: Operation, results: list[Result]) -> Operation | None:
+    """Record the results of a chain, each of which makes the next operation of it ready."""
+    following: Operation | None = first
+    for result in results:
+        if following is None:
+            break  # an operation failed, and those behind it with it
+        following = _record(plan, following, result)
+    return following
 
 
 def _hand_in(plan: Plan, lane: Lane, ready: list[Operation]) -> None:

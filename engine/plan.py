@@ -13,6 +13,7 @@ might exceed the digits that an integer may have, keep the order of the text.
 
 from array import array
 
+from engine.chains import PlanChains
 from engine.errors import OperationFailed
 from engine.expression.nodes import BinaryOperation, Literal, Node
 from engine.job import Number, Operation
@@ -29,12 +30,14 @@ RUNS = {"sum": "additions", "sub": "additions", "mul": "multiplications"}
 class Plan:
     """The operations of one expression, and which of them the results so far have made ready.
 
+    Chains of `chain_from` operations or more are offered as such; 0 offers none.
+
     `names`, `columns` and `parent(index)` describe operation `index` for traces; treat them as
     read-only. A name is what is computed: in a regrouped run it may be the opposite of the sign at
     its column. `answer` is `None` until the plan is finished; a lone literal is finished at once.
     """
 
-    def __init__(self, tree: Node, *, balance: bool = True) -> None:
+    def __init__(self, tree: Node, *, balance: bool = True, chain_from: int = 0) -> None:
         self.names: list[str] = []
         self.columns = array("q")
         self.answer: Number | None = None
@@ -50,6 +53,10 @@ class Plan:
         self._doomed: set[int] = set()  # they wait for something that failed
         if balance and self.remaining >= SHORTEST_RUN:
             _Balancer(self.names, self._operands, self._destinations).balance()
+        self._chains: PlanChains | None = None
+        if 1 < chain_from <= self.remaining:
+            lists = self.names, self.columns, self._operands, self._destinations
+            self._chains = PlanChains(*lists, chain_from)
         # Made here and not in ready(): long plans are built beside the event loop.
         self._ready = [self._operation(i) for i in range(self.remaining) if self._is_ready(i)]
 
@@ -131,6 +138,9 @@ class Plan:
     def _operation(self, index: int) -> Operation:
         first, second = self._operands[2 * index], self._operands[2 * index + 1]
         operands = (first, second)
+        if self._chains is not None and self._chains.starts_at(index):
+            known = (index, self.names[index], operands, self.columns[index], self._chains)
+            return Operation(*known)  # type: ignore[arg-type]  # it is ready
         return Operation(index, self.names[index], operands, self.columns[index])  # type: ignore[arg-type]  # it is ready
 
     def _lay_out(self, tree: Node) -> None:

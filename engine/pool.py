@@ -10,7 +10,7 @@ that any answer of its own; DEAD is reversible. Workers are told apart by name a
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -99,13 +99,20 @@ class WorkerKey(NamedTuple):
     url: str
 
 
+class Abilities(NamedTuple):
+    """What a worker announced that it can do."""
+
+    operations: frozenset[str]
+    batch: int = 1  # operations in one call
+    chains: bool = False  # whether, in an array, an operand may refer to an earlier item
+
+
 class Worker:
     """What the pool knows of one worker. Changed by the pool alone."""
 
-    def __init__(self, key: WorkerKey, operations: frozenset[str], batch: int, now: float) -> None:
+    def __init__(self, key: WorkerKey, abilities: Abilities, now: float) -> None:
         self.key = key
-        self.operations = operations
-        self.batch = batch
+        self.abilities = abilities
         self.state = State.CANDIDATE
         self.state_since = now
         self.reason: str | None = None  # why it is not LIVE, in words
@@ -132,6 +139,21 @@ class Worker:
     def name(self) -> str:
         """The name that it announced."""
         return self.key.name
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """The names of the operations that it takes."""
+        return self.abilities.operations
+
+    @property
+    def batch(self) -> int:
+        """How many operations it takes in one call."""
+        return self.abilities.batch
+
+    @property
+    def chains(self) -> bool:
+        """Whether it takes operands that refer to earlier items of the same call."""
+        return self.abilities.chains
 
     @property
     def url(self) -> str:
@@ -180,9 +202,7 @@ class WorkerPool:
         """How often a worker should announce itself, in seconds: longer in a large pool."""
         return max(self._settings.announce_s, len(self._workers) / self._settings.probes_per_s)
 
-    def announce(
-        self, name: str, url: str, operations: Collection[str], batch: int, now: float
-    ) -> Worker:
+    def announce(self, name: str, url: str, abilities: Abilities, now: float) -> Worker:
         """Take an announcement: a new worker becomes a CANDIDATE, a known one is looked at soon.
 
         Raises `Overloaded` when the pool is full of workers that are not dead.
@@ -191,14 +211,14 @@ class WorkerPool:
         worker = self._workers.get(key)
         if worker is None:
             self._make_room()
-            worker = Worker(key, frozenset(operations), batch, now)
+            worker = Worker(key, abilities, now)
             self._workers[key] = worker
             self._on_change(worker, State.CANDIDATE)
             return worker
-        if (worker.operations, worker.batch) != (frozenset(operations), batch):
+        if worker.abilities != abilities:
             # Another program than before, it seems: what it passed says nothing any more.
             self._to(worker, State.CANDIDATE, "announced other abilities than before", now)
-            worker.operations, worker.batch = frozenset(operations), batch
+            worker.abilities = abilities
         self._happen(worker, Event.ANNOUNCED, now)
         if worker.state is not State.LIVE:
             worker.probe_at = min(worker.probe_at, max(now, worker.readmit_at))
@@ -318,6 +338,15 @@ class WorkerPool:
             worker.calls += 1
             return worker
         return None
+
+    def has_room_besides(self, worker: Worker) -> bool:
+        """Return whether a worker that takes all that this one takes has a free place too."""
+        return any(
+            other is not worker
+            for takes, free in self._free.items()
+            if takes >= worker.operations
+            for other in free
+        )
 
     def put_back(self, worker: Worker) -> None:
         """Give a place back unused: there was nothing for this worker."""

@@ -1,6 +1,7 @@
 """What master.py and worker.py do alike when they start and when they are told to stop."""
 
 import asyncio
+import resource
 import signal
 import socket
 import sys
@@ -34,6 +35,15 @@ def bound(host: str, port: int) -> tuple[list[socket.socket], int]:
             f"cannot listen on {host}:{port} ({error.strerror}); choose another --port or --host"
         ) from None
     return sockets, sockets[0].getsockname()[1]
+
+
+def open_files(wanted: int) -> int:
+    """Raise the process's limit of open files to `wanted`, or as far as it goes; return it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if most > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(soft, most)
 
 
 async def until_told_to_stop() -> None:

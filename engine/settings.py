@@ -111,6 +111,9 @@ class DispatchSettings(Section, frozen=True, kw_only=True):
     """And how many may be in any case."""
     poison_deaths: Count = 3
     """Workers that may die with an operation aboard before its job fails for it."""
+    hedge_share: Share = 0.05
+    """Operations that may be asked for a second time elsewhere when they are late, as a share of
+    all, while workers idle. 0 never does; more buys little: the rest is late for other reasons."""
 
 
 class JobsSettings(Section, frozen=True, kw_only=True):
@@ -124,6 +127,9 @@ class JobsSettings(Section, frozen=True, kw_only=True):
     """Seconds for which the record of a finished job is kept. None: as long as there is room."""
     balance: bool = True
     """Whether runs of integer additions and multiplications become trees: log n rounds, not n."""
+    chain_from: Annotated[int, Meta(ge=0)] = 32
+    """Operations, each waiting for the one before only, from which on such a run travels to one
+    worker in one call. Shorter ones are spread over the pool, operation by operation. 0: never."""
     offload_bytes: Count = 16 * 1024
     """Longer tasks are planned beside the event loop, and count as large."""
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
+from tornado.iostream import IOStream
 from tornado.web import Application, HTTPError, RequestHandler
 
 from engine.errors import ExecutorError
@@ -206,9 +207,24 @@ def application(routes: list[Any], given: dict[str, Any]) -> Application:
     )
 
 
-def server(app: Application, *, max_body_bytes: int, idle_s: float) -> HTTPServer:
+class BoundedServer(HTTPServer):
+    """An HTTP server that closes connections over a bound, before a word is said."""
+
+    max_connections: int
+
+    def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
+        """Take a new connection if there is room for it."""
+        if len(self._connections) >= self.max_connections:
+            stream.close()
+        else:
+            super().handle_stream(stream, address)
+
+
+def server(
+    app: Application, *, max_body_bytes: int, max_connections: int, idle_s: float
+) -> HTTPServer:
     """Return a server for `app` that is bounded in every direction."""
-    return HTTPServer(
+    bounded = BoundedServer(
         app,
         max_body_size=max_body_bytes,
         max_buffer_size=max_body_bytes + MAX_HEADER_BYTES,
@@ -216,3 +232,5 @@ def server(app: Application, *, max_body_bytes: int, idle_s: float) -> HTTPServe
         idle_connection_timeout=idle_s,
         body_timeout=BODY_TIMEOUT_S,
     )
+    bounded.max_connections = max_connections
+    return bounded

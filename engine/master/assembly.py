@@ -15,7 +15,7 @@ from engine.core import Engine, Offload, in_thread
 from engine.dispatcher import Dispatcher
 from engine.health import TICK_S, HealthMonitor
 from engine.messages import Announcement
-from engine.pool import State, Worker, WorkerPool
+from engine.pool import Abilities, State, Worker, WorkerPool
 from engine.retry import RetryPolicy
 from engine.settings import MasterSettings
 from engine.store.base import Store
@@ -77,6 +77,7 @@ class Master:
         if self._heartbeat is not None:
             self._heartbeat.cancel()
             await asyncio.gather(self._heartbeat, return_exceptions=True)
+        await self.clock.sleep(0)  # what the client has yet to tell comes before its end
         self._transport.close()
 
     def announce(self, announcement: Announcement, url: str) -> Worker:
@@ -85,8 +86,11 @@ class Master:
         return self.pool.announce(
             announcement.worker_name,
             url,
-            operations if isinstance(operations, list) else tuple(OPERATIONS),
-            announcement.batch,
+            Abilities(
+                frozenset(operations if isinstance(operations, list) else OPERATIONS),
+                announcement.batch,
+                announcement.chains,
+            ),
             self.clock.now(),
         )
 

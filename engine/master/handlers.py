@@ -3,6 +3,7 @@
 No handler knows a rule about jobs or workers; `engine/web.py` has what is common to all of ours.
 """
 
+import hashlib
 import re
 from http import HTTPStatus
 
@@ -137,9 +138,9 @@ class SubmitHandler(BaseHandler):
 
     async def _one(self, task: str) -> None:
         wait_s = self.wait_s()
-        job = await self.engine.submit(task)
+        job = await self.engine.submit(task, *self._idempotency())
         if wait_s is None:
-            self.respond(Submitted(job.job_id))
+            self.respond(Submitted(job.job_id, job.finished))
         else:
             self.respond(JobStatus.of(await self.engine.wait(job.job_id, wait_s)))
 
@@ -151,14 +152,23 @@ class SubmitHandler(BaseHandler):
                 "too_large",
                 f"{len(tasks)} tasks are too many for one request; send at most {most}",
             )
-        results = await self.engine.submit_many(tasks)
+        results = await self.engine.submit_many(tasks, *self._idempotency())
         self.respond(SubmittedMany([_submitted(result) for result in results]))
+
+    def _idempotency(self) -> tuple[str | None, str]:
+        """Return the request's idempotency key, if it has one, and what its body is known by."""
+        key = self.request.headers.get("Idempotency-Key")
+        if key is None:
+            return None, ""
+        if not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
+            raise _invalid_parameter("Idempotency-Key", key, "1 to 255 visible ASCII characters")
+        return key, hashlib.sha256(self.request.body).hexdigest()
 
 
 def _submitted(result: Job | ExpressionError) -> Submitted | TaskRefused:
     if isinstance(result, ExpressionError):
         return TaskRefused(result.code, result.detail, result.column)
-    return Submitted(result.job_id)
+    return Submitted(result.job_id, result.finished)
 
 
 class JobHandler(BaseHandler):
@@ -295,6 +305,7 @@ def worker_status(worker: Worker, now: float) -> WorkerStatus:
         state=worker.state,
         operations=sorted(worker.operations),
         batch=worker.batch,
+        chains=worker.chains,
         in_flight=worker.in_flight,
         completed=worker.completed,
         failed=worker.failed,

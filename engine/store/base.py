@@ -3,6 +3,7 @@
 A write has happened when its call returns, and not before: then it survives whatever the form can
 survive, and every later read shows it. Ids grow by one and are never used again. An outcome is
 set once. A store raises `StoreError` when it can neither promise nor read, and nothing foreign.
+What one caller does wrong never hurts another's write.
 """
 
 from collections.abc import Sequence
@@ -10,18 +11,36 @@ from typing import Literal, Protocol, get_args
 
 import msgspec
 
+from engine.errors import IdempotencyConflict
 from engine.job import Job, JobId, Outcome
 
 Status = Literal["unfinished", "succeeded", "failed"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 
+def status_of(job: Job) -> Status:
+    """Return which of the three statuses a job is in."""
+    if job.outcome is None:
+        return "unfinished"
+    return "succeeded" if job.outcome.error is None else "failed"
+
+
 class NewJob(msgspec.Struct, frozen=True):
-    """A task to be added, the idempotency key that it came with, and what that stands for."""
+    """A task to be added.
+
+    `fingerprint` tells the body that the idempotency `key` came with from any other.
+    """
 
     task: str
     key: str | None = None
     fingerprint: str = ""
+
+
+def key_reused() -> IdempotencyConflict:
+    """Return the error for a key that comes again with another fingerprint."""
+    return IdempotencyConflict(
+        "this Idempotency-Key came with another body before; send a new task under a new key"
+    )
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -56,39 +75,47 @@ class Store(Protocol):
     async def add(self, new: Sequence[NewJob], now: float) -> list[Job]:
         """Add jobs, all or none, and return them in order.
 
-        A key that is known gives the job that it came with before; with another fingerprint it
-        raises `IdempotencyConflict`.
+        A key that is known gives the job that it came with before, as long as that is kept; with
+        another fingerprint it raises `IdempotencyConflict`.
         """
         ...
 
     async def finish(self, job_id: JobId, outcome: Outcome, now: float) -> bool:
-        """Set the outcome of a job, unless it has one; return whether this call set it."""
+        """Set the outcome of a job, unless it has one; return whether this call set it.
+
+        An unknown job gives `False`.
+        """
         ...
 
     async def get(self, job_id: JobId) -> Job | None:
-        """Return a job, or `None` if the record has no such job."""
+        """Return a job, or `None` if the record has no such job, whatever the number."""
         ...
 
     async def page(
         self, limit: int, before: JobId | None = None, status: Status | None = None
     ) -> list[Job]:
-        """Return up to `limit` jobs older than `before`, newest first."""
+        """Return up to `limit` jobs of one `status`, older than `before`, newest first."""
         ...
 
     async def unfinished(self, after: JobId, limit: int, max_bytes: int) -> list[Job]:
         """Return unfinished jobs younger than `after`, oldest first.
 
-        Up to `limit`, and as many as have `max_bytes` of text together, but at least one.
+        Up to `limit`, or as many as have `max_bytes` of UTF-8 together, but at least one if there
+        is one.
         """
         ...
 
     async def prune(self, keep: int, older_than: float | None, at_most: int) -> int:
-        """Forget up to `at_most` finished jobs; return how many were forgotten.
+        """Forget finished jobs, with their idempotency keys; return how many: up to `at_most`.
 
-        Those go that are not among the newest `keep`, or ended before `older_than`.
+        The newest `keep` of them stay (by id), but for those that ended before `older_than`.
+        Unfinished jobs are never forgotten.
         """
         ...
 
     async def close(self) -> None:
-        """Write what waits and let go of everything. Closing twice does no harm."""
+        """Write what waits and let go of everything. Closing twice does no harm.
+
+        Whatever is asked of a durable store afterwards raises `StoreError`.
+        """
         ...

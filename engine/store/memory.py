@@ -1,39 +1,140 @@
-"""The store in memory: nothing survives the process. The same contract as the durable one."""
+"""The store in memory: nothing survives the process. The same contract as the durable one.
+
+`MemoryRecord` is the record itself, synchronous, so that a simulated disk can keep it through the
+death of the master that wrote it; `MemoryStore` is the contract on it. Ids are kept in ascending
+lists, one for each status, so that every read costs what it returns.
+"""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 
-from engine.errors import IdempotencyConflict
 from engine.job import Job, JobId, Outcome
-from engine.store.base import Counts, NewJob, Status
+from engine.store.base import STATUSES, Counts, NewJob, Status, key_reused, status_of
+
+_Item = TypeVar("_Item", JobId, tuple[float, JobId])
 
 
-def status_of(job: Job) -> Status:
-    """Return which of the three statuses a job is in."""
-    if job.outcome is None:
-        return "unfinished"
-    return "succeeded" if job.outcome.error is None else "failed"
-
-
-class MemoryStore:
-    """Jobs in a dict, in the order of their ids."""
-
-    broken = False
+class MemoryRecord:
+    """Jobs in a dict, and what finds them."""
 
     def __init__(self) -> None:
         self._jobs: dict[JobId, Job] = {}
-        self._unfinished: dict[JobId, None] = {}  # an ordered set
-        self._keys: dict[str, tuple[str, JobId]] = {}
+        self._all: list[JobId] = []
+        self._in: dict[Status, list[JobId]] = {status: [] for status in STATUSES}
+        self._ended: list[tuple[float, JobId]] = []  # finished_at and id, ascending
+        self._keys: dict[str, tuple[str, JobId]] = {}  # key -> fingerprint and job
+        self._key_of: dict[JobId, str] = {}
         self._last = 0
-        self._failed = 0
 
     @property
     def counts(self) -> Counts:
         """How many jobs are in which status."""
-        unfinished = len(self._unfinished)
-        return Counts(unfinished, len(self._jobs) - unfinished - self._failed, self._failed)
+        return Counts(**{status: len(ids) for status, ids in self._in.items()})
+
+    def add(self, new: Sequence[NewJob], now: float) -> list[Job]:
+        """Add jobs, all or none. Raises `IdempotencyConflict`."""
+        fingerprints: dict[str, str] = {}
+        for job in new:
+            if job.key is not None:
+                known = self._keys.get(job.key)
+                first = known[0] if known else fingerprints.setdefault(job.key, job.fingerprint)
+                if first != job.fingerprint:
+                    raise key_reused()
+        return [self._add(job, now) for job in new]
+
+    def _add(self, new: NewJob, now: float) -> Job:
+        if new.key is not None and new.key in self._keys:
+            return self._jobs[self._keys[new.key][1]]
+        self._last += 1
+        job = Job(JobId(self._last), new.task, now)
+        self._jobs[job.job_id] = job
+        self._all.append(job.job_id)
+        self._in["unfinished"].append(job.job_id)
+        if new.key is not None:
+            self._keys[new.key] = (new.fingerprint, job.job_id)
+            self._key_of[job.job_id] = new.key
+        return job
+
+    def finish(self, job_id: JobId, outcome: Outcome, now: float) -> bool:
+        """Set the outcome of a job, unless it has one; return whether this call set it."""
+        job = self._jobs.get(job_id)
+        if job is None or job.finished:
+            return False
+        job = msgspec.structs.replace(job, outcome=outcome, finished_at=now)
+        self._jobs[job_id] = job
+        _remove(self._in["unfinished"], job_id)
+        insort(self._in[status_of(job)], job_id)
+        insort(self._ended, (now, job_id))
+        return True
+
+    def get(self, job_id: JobId) -> Job | None:
+        """Return a job, or `None`."""
+        return self._jobs.get(job_id)
+
+    def page(self, limit: int, before: JobId | None, status: Status | None) -> list[Job]:
+        """Return up to `limit` jobs, newest first."""
+        ids = self._all if status is None else self._in[status]
+        end = len(ids) if before is None else bisect_left(ids, before)
+        return [self._jobs[job_id] for job_id in reversed(ids[max(0, end - limit) : end])]
+
+    def unfinished(self, after: JobId, limit: int, max_bytes: int) -> list[Job]:
+        """Return unfinished jobs, oldest first, up to a number and a size."""
+        ids = self._in["unfinished"]
+        start = bisect_right(ids, after)
+        found: list[Job] = []
+        size = 0
+        for job_id in ids[start : start + limit]:
+            job = self._jobs[job_id]
+            size += len(job.task.encode())
+            if found and size > max_bytes:
+                break
+            found.append(job)
+        return found
+
+    def prune(self, keep: int, older_than: float | None, at_most: int) -> int:
+        """Forget finished jobs beyond the newest `keep`, and those that ended before a time."""
+        surplus = min(at_most, max(0, len(self._ended) - keep))
+        oldest = sorted(self._in["succeeded"][:surplus] + self._in["failed"][:surplus])
+        forgotten = set(oldest[:surplus])
+        if older_than is not None:
+            end = bisect_left(self._ended, (older_than, JobId(0)))
+            for _, job_id in self._ended[: min(end, at_most)]:
+                if len(forgotten) < at_most:
+                    forgotten.add(job_id)
+        for job_id in forgotten:
+            self._forget(job_id)
+        return len(forgotten)
+
+    def _forget(self, job_id: JobId) -> None:
+        job = self._jobs.pop(job_id)
+        _remove(self._all, job_id)
+        _remove(self._in[status_of(job)], job_id)
+        _remove(self._ended, (job.finished_at or 0.0, job_id))
+        key = self._key_of.pop(job_id, None)
+        if key is not None:
+            del self._keys[key]
+
+
+def _remove(ascending: list[_Item], item: _Item) -> None:
+    del ascending[bisect_left(ascending, item)]
+
+
+class MemoryStore:
+    """The store contract on a record in memory."""
+
+    broken = False
+
+    def __init__(self, record: MemoryRecord | None = None) -> None:
+        self._record = MemoryRecord() if record is None else record
+
+    @property
+    def counts(self) -> Counts:
+        """How many jobs are in which status."""
+        return self._record.counts
 
     async def broke(self) -> None:
         """Never return: memory does not fail for good and leave us here to tell."""
@@ -46,67 +147,27 @@ class MemoryStore:
         """Nothing to close."""
 
     async def add(self, new: Sequence[NewJob], now: float) -> list[Job]:
-        """Add jobs, all or none."""
-        for job in new:
-            if job.key is not None:
-                fingerprint, _ = self._keys.get(job.key, (job.fingerprint, 0))
-                if fingerprint != job.fingerprint:
-                    raise IdempotencyConflict("this Idempotency-Key came with another body before")
-        return [self._add(job, now) for job in new]
-
-    def _add(self, new: NewJob, now: float) -> Job:
-        if new.key is not None and new.key in self._keys:
-            return self._jobs[self._keys[new.key][1]]
-        self._last += 1
-        job = Job(JobId(self._last), new.task, now)
-        self._jobs[job.job_id] = job
-        self._unfinished[job.job_id] = None
-        if new.key is not None:
-            self._keys[new.key] = (new.fingerprint, job.job_id)
-        return job
+        """Add jobs, all or none. Raises `IdempotencyConflict`."""
+        return self._record.add(new, now)
 
     async def finish(self, job_id: JobId, outcome: Outcome, now: float) -> bool:
-        """Set the outcome of a job, unless it has one."""
-        job = self._jobs.get(job_id)
-        if job is None or job.finished:
-            return False
-        self._jobs[job_id] = msgspec.structs.replace(job, outcome=outcome, finished_at=now)
-        del self._unfinished[job_id]
-        self._failed += outcome.error is not None
-        return True
+        """Set the outcome of a job, unless it has one; return whether this call set it."""
+        return self._record.finish(job_id, outcome, now)
 
     async def get(self, job_id: JobId) -> Job | None:
         """Return a job, or `None`."""
-        return self._jobs.get(job_id)
+        return self._record.get(job_id)
 
     async def page(
         self, limit: int, before: JobId | None = None, status: Status | None = None
     ) -> list[Job]:
-        """Return jobs, newest first."""
-        start = self._last if before is None else min(before - 1, self._last)
-        found: list[Job] = []
-        for job_id in range(start, 0, -1):
-            job = self._jobs.get(JobId(job_id))
-            if job is not None and status in (None, status_of(job)):
-                found.append(job)
-                if len(found) == limit:
-                    break
-        return found
+        """Return up to `limit` jobs, newest first."""
+        return self._record.page(limit, before, status)
 
     async def unfinished(self, after: JobId, limit: int, max_bytes: int) -> list[Job]:
-        """Return unfinished jobs, oldest first."""
-        found: list[Job] = []
-        size = 0
-        for job_id in self._unfinished_after(after):
-            size += len(self._jobs[job_id].task)
-            if found and (size > max_bytes or len(found) == limit):
-                break
-            found.append(self._jobs[job_id])
-        return found
-
-    def _unfinished_after(self, after: JobId) -> Iterator[JobId]:
-        return (job_id for job_id in self._unfinished if job_id > after)
+        """Return unfinished jobs, oldest first, up to a number and a size."""
+        return self._record.unfinished(after, limit, max_bytes)
 
     async def prune(self, keep: int, older_than: float | None, at_most: int) -> int:
-        """Forget old finished jobs."""
-        return 0
+        """Forget old finished jobs; return how many."""
+        return self._record.prune(keep, older_than, at_most)

@@ -8,16 +8,18 @@ import asyncio
 from http import HTTPStatus
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UnsetType
 from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
 from engine.arithmetic import compute
 from engine.errors import ExecutorError, OperationFailed
-from engine.messages import Computation, Computed, ComputedItem, Problem, Reader
+from engine.job import Number
+from engine.messages import Computation, Computed, ComputedItem, Item, Problem, Reader
 from engine.web import ApiHandler, RequestRefused, application, server
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_CONNECTIONS = 1000
 IDLE_CONNECTION_S = 3600.0  # the master keeps its connections, and is the only one to have any
 
 _one_or_many: Reader[Computation | list[Computation]] = Reader(Computation | list[Computation])
@@ -92,7 +94,7 @@ class ComputeHandler(WorkerHandler):
         asked = self.read(_one_or_many)
         if isinstance(asked, list):
             self._refuse_too_many(len(asked))
-            self.respond([self._item(computation) for computation in asked])
+            self.respond(self._items(asked))
             self.state.computed += len(asked)
         else:
             self.respond(self._computed(asked))
@@ -107,17 +109,31 @@ class ComputeHandler(WorkerHandler):
             )
 
     def _computed(self, asked: Computation) -> Computed:
-        self._refuse_unknown(asked.operation)
-        result = compute(asked.operation, (asked.op1, asked.op2))
-        return Computed(asked.operation, asked.op1, asked.op2, result)
-
-    def _item(self, asked: Computation) -> ComputedItem:
         operation, op1, op2 = asked.operation, asked.op1, asked.op2
         self._refuse_unknown(operation)
-        try:
-            return ComputedItem(operation, op1, op2, compute(operation, (op1, op2)))
-        except OperationFailed as failure:
-            return ComputedItem(operation, op1, op2, UNSET, failure.code, failure.detail)
+        if isinstance(op1, Item) or isinstance(op2, Item):
+            raise _no_such_item("a single operation")
+        return Computed(operation, op1, op2, compute(operation, (op1, op2)))
+
+    def _items(self, asked: list[Computation]) -> list[ComputedItem]:
+        items: list[ComputedItem] = []
+        for place, computation in enumerate(asked):
+            operation, op1, op2 = computation.operation, computation.op1, computation.op2
+            self._refuse_unknown(operation)
+            if type(op1) is Item:
+                op1 = _result_of(op1, items, place)
+            if type(op2) is Item:
+                op2 = _result_of(op2, items, place)
+            item = ComputedItem(operation, op1, op2)
+            if isinstance(op1, Item) or isinstance(op2, Item):
+                item.error, item.detail = "not_computed", "an operand is an item without a result"
+            else:
+                try:
+                    item.result = compute(operation, (op1, op2))
+                except OperationFailed as failure:
+                    item.error, item.detail = failure.code, failure.detail
+            items.append(item)
+        return items
 
     def _refuse_unknown(self, operation: str) -> None:
         if operation not in self.state.operations:
@@ -125,6 +141,19 @@ class ComputeHandler(WorkerHandler):
             raise RequestRefused(
                 HTTPStatus.BAD_REQUEST, "unknown_operation", f"this worker computes {known} only"
             )
+
+
+def _result_of(reference: Item, items: list[ComputedItem], place: int) -> Number | Item:
+    if reference.item >= place:
+        raise _no_such_item(f"item {place}")
+    result = items[reference.item].result
+    return reference if isinstance(result, UnsetType) else result
+
+
+def _no_such_item(who: str) -> RequestRefused:
+    return RequestRefused(
+        HTTPStatus.BAD_REQUEST, "invalid_request", f"{who} may refer to earlier items only"
+    )
 
 
 class HealthHandler(WorkerHandler):
@@ -146,4 +175,9 @@ def worker_app(state: WorkerState) -> Application:
 
 def serve(app: Application) -> HTTPServer:
     """Return a server for `app`."""
-    return server(app, max_body_bytes=MAX_BODY_BYTES, idle_s=IDLE_CONNECTION_S)
+    return server(
+        app,
+        max_body_bytes=MAX_BODY_BYTES,
+        max_connections=MAX_CONNECTIONS,
+        idle_s=IDLE_CONNECTION_S,
+    )

@@ -7,7 +7,7 @@ import pytest
 from engine import exchange
 from engine.errors import BrokenReply, ForeignReply, OperationFailed, Refused, WorkerError
 from engine.exchange import Reply
-from engine.job import Number, Operation
+from engine.job import Link, Number, Operation
 from tests.builders import an_operation
 
 SUM = an_operation(name="sum", operands=(1, 2.5))
@@ -166,3 +166,50 @@ def test_a_4xx_to_an_array_fails_no_operation() -> None:
     """It may mean any of them, so each is asked again on its own."""
     with pytest.raises(BrokenReply):
         exchange.read(a_reply({"error": "overflow", "detail": "x"}, 422), two(), as_array=True)
+
+
+def a_chain() -> list[exchange.Step]:
+    """Return an operation and two links that follow it: ((1 + 2) * 3) and 10 / that."""
+    return [
+        an_operation(0, operands=(1, 2)),
+        Link(1, "mul", 3, second=True, column=4),
+        Link(2, "div", 10, second=False, column=6),
+    ]
+
+
+def chained(*results: object) -> list[dict[str, object]]:
+    """Return the right answers to `a_chain`, with other results."""
+    asked = [("sum", 1, 2), ("mul", results[0], 3), ("div", 10, results[1])]
+    return [
+        {"operation": name, "op1": op1, "op2": op2, "result": result}
+        for (name, op1, op2), result in zip(asked, results, strict=True)
+    ]
+
+
+def test_a_link_is_asked_for_with_a_reference_to_the_item_before_it() -> None:
+    """In the place of the operand that nobody knows yet."""
+    asked = json.loads(exchange.ask(a_chain(), as_array=True))
+    assert asked[1] == {"operation": "mul", "op1": {"item": 0}, "op2": 3}
+    assert asked[2] == {"operation": "div", "op1": 10, "op2": {"item": 1}}
+
+
+def test_a_chain_is_answered_with_the_operands_that_came_of_it() -> None:
+    """What a link is echoed with must be the result of the item before it."""
+    good = a_reply(chained(3, 9, 10 / 9))
+    assert exchange.read(good, a_chain(), as_array=True) == [3, 9, 10 / 9]
+    lie = chained(3, 9, 10 / 9)
+    lie[2]["op2"] = 8
+    with pytest.raises(ForeignReply):
+        exchange.read(a_reply(lie), a_chain(), as_array=True)
+
+
+def test_what_follows_a_failure_in_a_chain_has_that_failure() -> None:
+    """There is nothing to compute it from."""
+    body = chained(3, 0, 0)
+    del body[1]["result"]
+    body[1] |= {"error": "overflow", "detail": "too large"}
+    body[2] = {"operation": "div", "op1": 10, "op2": {"item": 1}, "error": "not_computed"}
+    results = exchange.read(a_reply(body), a_chain(), as_array=True)
+    assert results[0] == 3
+    assert results[1] is results[2]
+    assert isinstance(results[1], OperationFailed)

@@ -13,7 +13,7 @@ from engine.errors import (
     Unreachable,
     WorkerNotFound,
 )
-from engine.pool import TRANSITIONS, Event, State, Worker, WorkerPool
+from engine.pool import TRANSITIONS, Abilities, Event, State, Worker, WorkerPool
 from engine.settings import DispatchSettings, WorkersSettings
 
 ALL = frozenset({"sum", "sub", "mul", "div"})
@@ -29,7 +29,7 @@ def announced(
     pool: WorkerPool, name: str = "w", now: float = 0.0, *, batch: int = 512, port: int = 1
 ) -> Worker:
     """Announce a worker."""
-    return pool.announce(name, f"http://10.0.0.1:{port}", ALL, batch, now)
+    return pool.announce(name, f"http://10.0.0.1:{port}", Abilities(ALL, batch), now)
 
 
 def admitted(pool: WorkerPool, name: str = "w", now: float = 0.0, **more: int) -> Worker:
@@ -330,7 +330,7 @@ def test_other_abilities_than_before_are_another_program() -> None:
     """What the earlier one passed says nothing about it."""
     pool = a_pool()
     worker = admitted(pool)
-    pool.announce("w", worker.url, {"sum"}, 512, 5.0)
+    pool.announce("w", worker.url, Abilities(frozenset({"sum"}), 512), 5.0)
     assert worker.state is State.CANDIDATE
     pool.passed(worker, 5.0)
     assert pool.acquire(ALL, 5.0) is None

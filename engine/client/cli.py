@@ -1,0 +1,535 @@
+"""The command line: the commands, their options, and what each prints.
+
+A command reads its options, says what to do with the master (flow.py, bulk.py) and prints what
+came of it (views.py). How it runs and which exit code it ends with is in session.py.
+"""
+
+import itertools
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from functools import partial
+from typing import Any, BinaryIO, NoReturn, TypeVar
+from urllib.parse import urlsplit
+
+import click
+import msgspec
+from click.shell_completion import get_completion_class
+from msgspec import UNSET, UnsetType
+from rich.console import RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeElapsedColumn
+
+import engine
+from engine.client import views
+from engine.client.bulk import Bulk, Ended, Lines
+from engine.client.errors import ApiError
+from engine.client.flow import Errand
+from engine.client.glance import Glance
+from engine.client.session import (
+    ANSWERED,
+    DEFAULT_MASTER,
+    FAILED,
+    REFUSED,
+    Stop,
+    Wishes,
+    resumption,
+    run,
+)
+from engine.job import Number
+from engine.messages import JobStatus, TaskRefused, encode
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+Explained = TypeVar("Explained")
+Item = TypeVar("Item")
+
+# --- what may be typed ---
+
+
+class MasterUrl(click.ParamType[str]):
+    """The address of a master; `host:port` will do."""
+
+    name = "url"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the URL, or fail with what a good one looks like."""
+        url = value if "://" in value else f"http://{value}"
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable or not url.isascii() or not url.isprintable() or " " in url:
+            self.fail(f"{value!r} is no address of a master; give http://host:port", param, ctx)
+        return url.rstrip("/")
+
+
+class JobIds(click.ParamType[range]):
+    """One job by its number, or several as `12-900`."""
+
+    name = "id"
+
+    def convert(
+        self, value: str | range, param: click.Parameter | None, ctx: click.Context | None
+    ) -> range:
+        """Return the ids as a range."""
+        if isinstance(value, range):
+            return value
+        first, dash, last = value.partition("-")
+        if value.isascii() and first.isdigit() and (last.isdigit() or not dash):
+            return range(int(first), int(last or first) + 1)
+        return self.fail(
+            f"{value!r} is no job; give a number like 47, or several like 12-900", param, ctx
+        )
+
+
+class SubmitCommand(click.Command):
+    """A command whose argument may begin with a minus."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Tell expressions from options: click takes everything with a minus for the latter."""
+        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
+        valued = {name for each in options if not each.is_flag for name in each.opts}
+        return super().parse_args(ctx, _expressions_last(args, valued))
+
+
+def _expressions_last(args: Sequence[str], valued: set[str]) -> list[str]:
+    # Options are named by letters; after its signs, an expression goes on with a digit, a point or
+    # a bracket. What is an option's value stays behind its option.
+    before: list[str] = []
+    expressions: list[str] = []
+    for previous, arg in itertools.pairwise(["", *args]):
+        if arg == "--":
+            at = len(before) + len(expressions)
+            return [*before, "--", *expressions, *args[at + 1 :]]
+        begins = arg.lstrip("-+ \t\n")[:1]
+        is_signed = arg.startswith("-") and begins in {*"0123456789.("} and previous not in valued
+        (expressions if is_signed else before).append(arg)
+    return [*before, "--", *expressions] if expressions else before
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: object) -> None:
+    # The same options may stand before and behind the command's name: the latter are read later.
+    wishes = ctx.ensure_object(Wishes)
+    wishes.program = ctx.find_root().info_name or wishes.program
+    if value is not None and value is not False:
+        setattr(wishes, str(param.name), value)
+
+
+def common(*, envvar: str | None = None) -> Callable[[Decorated], Decorated]:
+    """Add the options that every command takes; they end up in its `Wishes`."""
+    option = partial(click.option, expose_value=False, callback=_keep)
+    options = [
+        option(
+            "--master",
+            type=MasterUrl(),
+            envvar=envvar,
+            help=f"The master's address; EXECUTOR_MASTER, or {DEFAULT_MASTER}, if not given.",
+        ),
+        option(
+            "--timeout",
+            "timeout_s",
+            metavar="S",
+            type=click.FloatRange(0, min_open=True),
+            help="Give up after S seconds, with exit code 5.",
+        ),
+        option("--json", "as_json", is_flag=True, help="Print JSON, a line for each item."),
+        option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors."),
+        option(
+            "--color",
+            type=click.Choice(["auto", "always", "never"]),
+            help="By default, on a terminal unless NO_COLOR is set.",
+        ),
+    ]
+
+    def add(command: Decorated) -> Decorated:
+        for each in reversed(options):
+            command = each(command)
+        return command
+
+    return add
+
+
+# --- the commands ---
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@common(envvar="EXECUTOR_MASTER")
+@click.version_option(engine.__version__, message="%(version)s")
+def main() -> None:
+    """Submit arithmetic expressions to a master, and look after its jobs and workers.
+
+    Data goes to stdout, all else to stderr. Exit codes: 0 answer, 1 the job failed, 2 usage or a
+    refused expression, 3 master out of reach, 4 unknown job, 5 --timeout passed, 130 Ctrl-C.
+    """
+
+
+for_wishes = click.make_pass_decorator(Wishes, ensure=True)
+poll_interval = click.option(
+    "--poll-interval",
+    "poll_interval_s",
+    metavar="S",
+    type=click.FloatRange(0, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="Ask for the job every S seconds.",
+)
+one_job = click.argument("job_id", metavar="ID", type=click.IntRange(min=1))
+
+
+@main.command(cls=SubmitCommand)
+@click.argument("expression", required=False)
+@click.option("--file", "file", type=click.File("rb"), help="Submit each line of a file.")
+@click.option("--wait", "on_master", is_flag=True, help="Wait on the master instead of polling.")
+@poll_interval
+@common()
+@for_wishes
+def submit(
+    wishes: Wishes,
+    expression: str | None,
+    file: BinaryIO | None,
+    on_master: bool,
+    poll_interval_s: float,
+) -> None:
+    """Compute EXPRESSION and print only its answer; `-` takes one from each line of stdin.
+
+    Many answers come in the order of their lines: one without an answer leaves a blank line, and
+    the reason on stderr.
+    """
+    if (expression is None) == (file is None):
+        raise click.UsageError('give one expression, like "1+2*3", or - or --file FILE')
+    if expression == "-":
+        _submit_lines(wishes, Lines(sys.stdin.buffer, "stdin"), poll_interval_s)
+    if file is not None:
+        _submit_lines(wishes, Lines(file, file.name), poll_interval_s)
+    _submit_one(wishes, str(expression), on_master, poll_interval_s)
+
+
+def _submit_one(wishes: Wishes, task: str, on_master: bool, poll_interval_s: float) -> NoReturn:
+    if not _is_text(task):
+        raise click.UsageError("the expression is not UTF-8: use only characters of ASCII")
+
+    async def work(errand: Errand) -> int:
+        try:
+            status = await errand.answer(task)
+        except ApiError as error:
+            if error.column is None:
+                raise
+            raise Stop(wishes, REFUSED, error.detail, views.caret(task, error.column)) from error
+        return _print_job(wishes, status)
+
+    run(wishes, work, poll_interval_s=poll_interval_s, on_master=on_master)
+
+
+def _is_text(argument: str) -> bool:
+    # What is no UTF-8 on the command line reaches Python as lone surrogates.
+    return not any("\ud800" <= char <= "\udfff" for char in argument)
+
+
+def _submit_lines(wishes: Wishes, lines: Lines, poll_interval_s: float) -> NoReturn:
+    bulks: list[Bulk] = []
+
+    async def work(errand: Errand) -> int:
+        bulk = Bulk(errand, lines)
+        bulks.append(bulk)
+        code = ANSWERED
+        with _progress(wishes, lines.size) as advance:
+            # Closed here and not by the loop's end: a closed pipe ends it in the middle.
+            async with aclosing(bulk.outcomes()) as blocks:
+                async for block in blocks:
+                    code = max(code, _print_lines(wishes, block))
+                    advance(block[-1].line.end)
+        return code
+
+    def resume(errand: Errand) -> list[str]:
+        told = resumption(wishes, errand)
+        if bulks and not bulks[0].exhausted:
+            told.append(f"lines from {bulks[0].submitted + 1} on were not submitted")
+        return told
+
+    run(wishes, work, poll_interval_s=poll_interval_s, resume=resume)
+
+
+@contextmanager
+def _progress(wishes: Wishes, size: int | None) -> Iterator[Callable[[int], None]]:
+    # Where the answers themselves run over the terminal, a bar would be in their way.
+    err = wishes.err
+    if wishes.quiet or not err.file.isatty() or wishes.out.file.isatty():
+        yield lambda _done: None
+        return
+    columns = (BarColumn(), TaskProgressColumn(show_speed=True), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("", total=size)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _print_job(wishes: Wishes, status: JobStatus) -> int:
+    """Print the answer, or why there is none; return the exit code for it."""
+    if wishes.as_json:
+        click.echo(encode(status))
+    elif not status.error:
+        click.echo(views.shown(status.answer))
+    if status.error:
+        wishes.complain(f"job {status.job_id} failed: {views.failure(status)}")
+    return FAILED if status.error else ANSWERED
+
+
+class LineEnded(msgspec.Struct):
+    """What `submit --file F --json` prints for a line: its job, or why it has none."""
+
+    line: int
+    job_id: int | UnsetType = UNSET
+    finished: bool | UnsetType = UNSET
+    answer: Number | None = None
+    error: str | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
+    column: int | UnsetType = UNSET
+
+
+def _line_ended(number: int, outcome: JobStatus | TaskRefused) -> LineEnded:
+    if isinstance(outcome, TaskRefused):
+        column = outcome.column or UNSET
+        return LineEnded(number, error=outcome.error, detail=outcome.detail, column=column)
+    return LineEnded(number, outcome.job_id, True, outcome.answer, outcome.error, outcome.detail)
+
+
+def _print_lines(wishes: Wishes, block: Sequence[Ended]) -> int:
+    # One write for the whole block: a system call for each of a million answers takes seconds.
+    if wishes.as_json:
+        told = [encode(_line_ended(line.number, end)).decode() for line, end in block if end]
+    else:
+        told = [views.shown(end.answer) if isinstance(end, JobStatus) else "" for _, end in block]
+    if told:
+        click.echo("\n".join(told))
+    return max(_complain_of(wishes, ended) for ended in block)
+
+
+def _complain_of(wishes: Wishes, ended: Ended) -> int:
+    (number, task, _), outcome = ended
+    if isinstance(outcome, TaskRefused):
+        pointer = [views.caret(task, outcome.column)] if outcome.column else []
+        wishes.complain(f"line {number}: {outcome.detail}", *pointer)
+        return REFUSED
+    if outcome is not None and outcome.error:
+        wishes.complain(f"line {number}: job {outcome.job_id} failed: {views.failure(outcome)}")
+        return FAILED
+    return ANSWERED
+
+
+@main.command()
+@one_job
+@common()
+@for_wishes
+def status(wishes: Wishes, job_id: int) -> None:
+    """Show how job ID is, without waiting for it."""
+
+    async def work(errand: Errand) -> int:
+        job = await errand.persist(lambda: errand.master.job(job_id))
+        _print_state(wishes, job)
+        return ANSWERED
+
+    run(wishes, work)
+
+
+def _print_state(wishes: Wishes, job: JobStatus) -> None:
+    if wishes.as_json:
+        click.echo(encode(job))
+        return
+    said = views.shown(job.answer) or views.failure(job)
+    click.echo(f"{job.job_id}\t{views.state(job)}" + (f"\t{said}" if said else ""))
+
+
+@main.command()
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True, type=JobIds())
+@poll_interval
+@common()
+@for_wishes
+def wait(wishes: Wishes, job_ids: tuple[range, ...], poll_interval_s: float) -> None:
+    """Wait for jobs (`47`, `12-900`) on the master, and print their answers in this order."""
+
+    async def work(errand: Errand) -> int:
+        code = ANSWERED
+        for ids in job_ids:
+            async for block in errand.endings(ids):
+                code = max([code, *(_print_job(wishes, job) for job in block)])
+        return code
+
+    run(wishes, work, poll_interval_s=poll_interval_s)
+
+
+@main.command()
+@click.option("--limit", metavar="N", type=click.IntRange(1, 1000), default=100, show_default=True)
+@click.option("--before", metavar="ID", type=click.IntRange(min=1), help="Only jobs before ID.")
+@click.option("--status", type=click.Choice(["unfinished", "succeeded", "failed"]))
+@common()
+@for_wishes
+def jobs(wishes: Wishes, limit: int, before: int | None, status: str | None) -> None:
+    """List jobs, newest first; what is no terminal gets fields separated by tabs."""
+
+    async def work(errand: Errand) -> int:
+        listed = await errand.persist(
+            lambda: errand.master.jobs(limit=limit, before=before, status=status)
+        )
+        _print_rows(wishes, views.JOB_HEADER, views.job_row, listed)
+        if len(listed) == limit and listed[-1].job_id > 1:
+            wishes.say(f"for older ones:  {wishes.again(f'jobs --before {listed[-1].job_id}')}")
+        return ANSWERED
+
+    run(wishes, work)
+
+
+def _print_rows(
+    wishes: Wishes,
+    header: Sequence[str],
+    row: Callable[[Item], tuple[str, ...]],
+    items: Sequence[Item],
+) -> None:
+    if wishes.as_json:
+        told = [encode(item).decode() for item in items]
+    elif wishes.out.is_terminal:
+        wishes.out.print(views.table(header, map(row, items)))
+        return
+    else:
+        told = ["\t".join(row(item)) for item in items]
+    if told:
+        click.echo("\n".join(told))
+
+
+@main.command()
+@one_job
+@common()
+@for_wishes
+def cancel(wishes: Wishes, job_id: int) -> None:
+    """Cancel job ID; one that has finished stays as it is, with exit code 1."""
+
+    async def work(errand: Errand) -> int:
+        job = await errand.persist(lambda: errand.master.cancel(job_id))
+        _print_state(wishes, job)
+        if job.error == "cancelled":
+            return ANSWERED
+        wishes.complain(f"job {job_id} had finished already and stays as it is")
+        return FAILED
+
+    run(wishes, work)
+
+
+@main.command()
+@one_job
+@common()
+@for_wishes
+def tree(wishes: Wishes, job_id: int) -> None:
+    """Show job ID as a tree: value, worker and times at each operation."""
+
+    async def work(errand: Errand) -> int:
+        job = await _explained(wishes, errand, lambda: errand.master.operations(job_id))
+        if wishes.as_json:
+            click.echo(encode(job))
+            return ANSWERED
+        click.echo("\n".join(views.tree(job)))
+        if job.shown < job.total:
+            wishes.say(f"{job.shown} of {job.total} operations are shown")
+        return ANSWERED
+
+    run(wishes, work)
+
+
+@main.command()
+@one_job
+@common()
+@for_wishes
+def why(wishes: Wishes, job_id: int) -> None:
+    """Tell in sentences why job ID is not finished."""
+
+    async def work(errand: Errand) -> int:
+        told = await _explained(wishes, errand, lambda: errand.master.why(job_id))
+        if wishes.as_json:
+            click.echo(encode(told))
+        else:
+            click.echo("\n".join(views.plain(sentence) for sentence in told.sentences))
+        return ANSWERED
+
+    run(wishes, work)
+
+
+async def _explained(
+    wishes: Wishes, errand: Errand, ask: Callable[[], Awaitable[Explained]]
+) -> Explained:
+    try:
+        return await errand.persist(ask)
+    except ApiError as error:
+        if error.status != 404 or error.code == "job_not_found":
+            raise
+        raise Stop(
+            wishes,
+            REFUSED,
+            f"the master at {wishes.master} cannot tell that: it is older than this client."
+            " Update it, or use `status`",
+        ) from error
+
+
+@main.command()
+@common()
+@for_wishes
+def workers(wishes: Wishes) -> None:
+    """List the workers of the pool; what is no terminal gets fields separated by tabs."""
+
+    async def work(errand: Errand) -> int:
+        pool = await errand.persist(errand.master.workers)
+        _print_rows(wishes, views.WORKER_HEADER, views.worker_row, pool)
+        return ANSWERED
+
+    run(wishes, work)
+
+
+@main.command()
+@click.option(
+    "--interval",
+    "interval_s",
+    metavar="S",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Look every S seconds.",
+)
+@click.option("--count", metavar="N", type=click.IntRange(min=1), help="Look N times, then end.")
+@common()
+@for_wishes
+def top(wishes: Wishes, interval_s: float, count: int | None) -> None:
+    """Show the pool and the queue live, until Ctrl-C."""
+
+    async def work(errand: Errand) -> int:
+        looks = range(count) if count else itertools.count()
+        before: Glance | None = None
+        with _screen(wishes) as show:
+            for look in looks:
+                if look:
+                    await errand.clock.sleep(interval_s)
+                glance = await Glance.at(errand)
+                show(encode(glance).decode() if wishes.as_json else glance.drawn(before))
+                before = glance
+        return ANSWERED
+
+    run(wishes, work)
+
+
+@contextmanager
+def _screen(wishes: Wishes) -> Iterator[Callable[[RenderableType], None]]:
+    # A terminal shows one look in the place of the other, anything else gets them one by one.
+    if wishes.as_json or not wishes.out.is_terminal:
+        yield lambda look: wishes.out.print(look, soft_wrap=True)
+        return
+    with Live(console=wishes.out, auto_refresh=False, vertical_overflow="crop") as live:
+        yield lambda look: live.update(look, refresh=True)
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print what makes SHELL complete commands, options and values; source it."""
+    program = ctx.find_root().info_name or "client.py"
+    variable = f"_{program}_COMPLETE".replace("-", "_").replace(".", "_").upper()
+    complete = get_completion_class(shell)
+    if complete is None:
+        raise click.UsageError(f"{shell} is not supported; use bash, zsh or fish")
+    click.echo(complete(main, {}, program, variable).source())

@@ -1,0 +1,173 @@
+"""How a command runs and how it ends: the streams it prints on, its time-out, its exit code.
+
+Data goes to stdout, everything else to stderr. Whatever ends a command early becomes a `Stop`,
+with a sentence and, where jobs go on without us, how to come back to them.
+"""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import IO, Any, NoReturn
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from engine.client import views
+from engine.client.api import MasterClient
+from engine.client.errors import ApiError, ClientError, InputError, MasterUnreachable
+from engine.client.flow import Errand
+from engine.clock import LoopClock
+
+DEFAULT_MASTER = "http://127.0.0.1:8080"
+
+ANSWERED = 0
+FAILED = 1  # a job has no answer
+REFUSED = 2  # usage, or what the master refuses to take: an expression that is none
+OUT_OF_REACH = 3
+UNKNOWN_JOB = 4
+TIMED_OUT = 5
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+PIPE_CLOSED = 141  # 128 + SIGPIPE: `submit --file F | head` has had enough
+
+
+@dataclass
+class Wishes:
+    """The options that every command takes, and the streams as they ask for them."""
+
+    program: str = "client.py"
+    master: str = DEFAULT_MASTER
+    timeout_s: float | None = None
+    as_json: bool = False
+    quiet: bool = False
+    color: str = "auto"
+
+    @cached_property
+    def out(self) -> Console:
+        """The console on stdout, for tables; answers are not styled."""
+        return self._console(stderr=False)
+
+    @cached_property
+    def err(self) -> Console:
+        """The console on stderr, for everything that is no data."""
+        return self._console(stderr=True)
+
+    def _console(self, *, stderr: bool) -> Console:
+        # With "auto", rich looks at the stream, at NO_COLOR and at TERM.
+        return _Console(
+            stderr=stderr,
+            force_terminal=True if self.color == "always" else None,
+            no_color={"always": False, "never": True}.get(self.color),
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+
+    def say(self, sentence: str) -> None:
+        """Tell on stderr what is going on, unless asked to be quiet."""
+        if not self.quiet:
+            self.err.print(Text(views.plain(sentence), style="dim"), soft_wrap=True)
+
+    def complain(self, sentence: str, *lines: str) -> None:
+        """Tell on stderr what went wrong, and below it `lines` as they are."""
+        text = Text.assemble(("error: ", "bold red"), views.plain(sentence))
+        self.err.print(text, *lines, sep="\n", soft_wrap=True)
+
+    def again(self, command: str) -> str:
+        """Return how to call this program for `command` with the same master."""
+        master = "" if self.master == DEFAULT_MASTER else f"--master {self.master} "
+        return f"{self.program} {master}{command}"
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `run`, which knows the exit code; rich would end the program itself."""
+        raise  # noqa: PLE0704  # rich calls this where it has caught the BrokenPipeError
+
+
+class Stop(click.ClickException):
+    """Raised to end the program with `exit_code` and a sentence on stderr."""
+
+    def __init__(self, wishes: Wishes, exit_code: int, sentence: str, *lines: str) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance
+        self._wishes = wishes
+        self._lines = lines
+
+    def show(self, file: IO[Any] | None = None) -> None:  # noqa: ARG002  # click's signature
+        """Print the sentence, and how to go on."""
+        self._wishes.complain(self.message, *self._lines)
+
+
+def run(
+    wishes: Wishes,
+    work: Callable[[Errand], Awaitable[int]],
+    *,
+    poll_interval_s: float = 5.0,
+    on_master: bool = False,
+    resume: Callable[[Errand], list[str]] | None = None,
+) -> NoReturn:
+    """Run `work` and exit with the code that it returns, or that the error of its end stands for.
+
+    `resume` gives the lines that tell an interrupted person how to go on; by default, how to wait
+    for the jobs that are under way.
+    """
+
+    async def attempt() -> int:
+        with MasterClient(wishes.master) as master:
+            errand = Errand(
+                master,
+                LoopClock(),
+                wishes.say,
+                poll_interval_s=poll_interval_s,
+                on_master=on_master,
+            )
+
+            def lines() -> list[str]:
+                return resume(errand) if resume else resumption(wishes, errand)
+
+            try:
+                async with asyncio.timeout(wishes.timeout_s):
+                    return await work(errand)
+            except TimeoutError:
+                raise Stop(
+                    wishes, TIMED_OUT, f"not finished within {wishes.timeout_s:g} s", *lines()
+                ) from None
+            except asyncio.CancelledError:
+                raise Stop(wishes, INTERRUPTED, "interrupted", *lines()) from None
+            except ClientError as error:
+                raise _stop(wishes, error, *lines()) from error
+
+    try:
+        code = asyncio.run(attempt())
+        sys.stdout.flush()  # here, and not where the interpreter ends and complains
+    except KeyboardInterrupt:
+        raise Stop(wishes, INTERRUPTED, "interrupted") from None
+    except BrokenPipeError:
+        code = PIPE_CLOSED
+    raise click.exceptions.Exit(code)
+
+
+def resumption(wishes: Wishes, errand: Errand) -> list[str]:
+    """Return the line that tells how to wait for the jobs that `errand` left under way."""
+    if not errand.pending:
+        return []
+    ids = views.ranges(errand.pending)
+    who = "the job goes on" if len(errand.pending) == 1 else "the jobs go on"
+    return [f"{who}; for the answer:  {wishes.again('wait ' + ids)}"]
+
+
+def _stop(wishes: Wishes, error: ClientError, *lines: str) -> Stop:
+    if isinstance(error, MasterUnreachable):
+        hint = "start a master with `python master.py`, or name another one with --master URL"
+        return Stop(wishes, OUT_OF_REACH, f"{error.detail}; {hint}", *lines)
+    if isinstance(error, InputError):
+        return Stop(wishes, REFUSED, error.detail, *lines)
+    if not isinstance(error, ApiError):
+        return Stop(wishes, OUT_OF_REACH, error.detail, *lines)
+    if error.code == "job_not_found":
+        return Stop(wishes, UNKNOWN_JOB, error.detail)
+    code = OUT_OF_REACH if error.is_bare or error.status >= 500 else REFUSED
+    return Stop(wishes, code, f"{error.detail} ({error.code})", *lines)

@@ -1,0 +1,270 @@
+"""The record as one SQLite file: opened, examined, read, committed; where sqlite3's errors end.
+
+Synchronous; it belongs to the thread that opens it, with its one connection: SQLite before 3.51.3
+can corrupt a WAL that two of them checkpoint, so the file is also locked against any other.
+
+A group of writes is one transaction and one sync. A failed sync is final: the kernel may have
+dropped what it could not write, so the database is `broken` and promises nothing more.
+"""
+
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from engine.errors import StoreDamaged, StoreError
+from engine.job import Job, JobId
+from engine.store.base import Counts, Status
+from engine.store.lock import DirectoryLock
+from engine.store.rows import GET, LARGEST_ID, PAGE, UNFINISHED, to_job
+from engine.store.schema import APPLICATION_ID, MIGRATIONS, Migration
+from engine.store.transaction import Transaction, Write, Written
+
+log = logging.getLogger(__name__)
+
+FILE = "jobs.sqlite3"
+LOCK = "jobs.lock"
+CHECKED_BYTES = 512 * 1024 * 1024  # what quick_check reads in about 2 s: a start takes 5 s at most
+CACHE_KIB = 16 * 1024  # holds a group of large tasks, so that it reaches the WAL only at its commit
+WAL_BYTES = 64 * 1024 * 1024  # what the WAL is cut to after an exceptionally large group
+
+
+class Database:
+    """The record in a directory. Every method but `close` raises `StoreError` when it cannot."""
+
+    def __init__(self, directory: Path, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
+        self.counts = Counts()
+        self.broken = False
+        self._directory = directory
+        self._path = directory / FILE
+        self._migrations = migrations
+        self._lock = DirectoryLock(directory / LOCK)
+        self._connection: sqlite3.Connection | None = None
+        self._last = 0  # the last id given
+
+    # Opening and closing
+
+    def open(self) -> None:
+        """Lock, examine and migrate. Raises `StoreLocked`, `StoreDamaged` or `StoreError`."""
+        try:
+            _make(self._directory)
+            self._lock.acquire()
+            self._examine()
+            with self._errors("opened"):
+                self._connection = self._connect()
+                self._migrate()
+                self._count()
+        except OSError as error:
+            raise StoreError(
+                f"the data directory {self._directory} cannot be used: {error.strerror}; let the"
+                " master's user write there, or set another one (`--data`)"
+            ) from error
+
+    def close(self) -> None:
+        """Bring the WAL into the file and release the lock."""
+        if self._connection is not None:
+            try:
+                if not self.broken:
+                    self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.Error as error:  # what was committed is in the WAL; a start reads it
+                log.warning("the WAL of %s could not be brought in: %s", self._path, error)
+            self._connection.close()
+            self._connection = None
+        self._lock.release()
+
+    def _examine(self) -> None:
+        """Refuse a file that is not ours or not sound, with a connection that changes nothing."""
+        if not self._path.exists() or self._path.stat().st_size == 0:
+            return
+        uri = f"{self._path.absolute().as_uri()}?mode=ro"
+        with self._errors("read"), closing(sqlite3.connect(uri, uri=True)) as connection:
+            version = _pragma(connection, "user_version")
+            if version > len(self._migrations):
+                raise StoreError(
+                    f"{self._path} was written by a newer version (its schema is {version}, this"
+                    f" one knows {len(self._migrations)}); start that version, or set another"
+                    " data directory (`--data`)"
+                )
+            if _pragma(connection, "application_id") != APPLICATION_ID:
+                raise StoreError(
+                    f"{self._path} is a database of something else; move it away, or set another"
+                    " data directory (`--data`)"
+                )
+            if self._path.stat().st_size > CHECKED_BYTES:
+                log.warning("%s is too large to be examined at every start", self._path)
+                return
+            (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if finding != "ok":
+                raise self._damaged(finding)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, isolation_level=None, timeout=1.0, cached_statements=256
+        )
+        # Nobody else gets in, not even to look: a shell that leaves checkpoints the WAL.
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            connection.close()
+            raise StoreError(f"{self._directory} is on a file system without WAL; use a local disk")
+        connection.execute("PRAGMA synchronous = FULL")  # a commit is synced before it returns
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        return connection
+
+    def _migrate(self) -> None:
+        connection = self._open_connection()
+        for version in range(_pragma(connection, "user_version"), len(self._migrations)):
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in self._migrations[version]:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {version + 1}")
+            connection.execute("COMMIT")
+
+    def _count(self) -> None:
+        self._last, *counts = (
+            self._open_connection()
+            .execute(
+                "SELECT (SELECT job_id FROM last_job), (SELECT count(*) FROM unfinished),"
+                " (SELECT count(*) FROM outcomes INDEXED BY succeeded WHERE error IS NULL),"
+                " (SELECT count(*) FROM outcomes INDEXED BY failed WHERE error IS NOT NULL)"
+            )
+            .fetchone()
+        )
+        self.counts = Counts(*counts)
+
+    # Reading
+
+    def get(self, job_id: JobId) -> Job | None:
+        """Return a job, or `None`."""
+        if not 0 < job_id <= LARGEST_ID:
+            return None
+        with self._errors("read"):
+            row = self._open_connection().execute(GET, (job_id,)).fetchone()
+            return None if row is None else to_job(row)
+
+    def page(self, limit: int, before: JobId | None, status: Status | None) -> list[Job]:
+        """Return up to `limit` jobs, newest first."""
+        end = LARGEST_ID if before is None else max(0, min(before, LARGEST_ID))
+        with self._errors("read"):
+            rows = self._open_connection().execute(PAGE[status], (end, limit)).fetchall()
+            return [to_job(row) for row in rows]
+
+    def unfinished(self, after: JobId, limit: int, max_bytes: int) -> list[Job]:
+        """Return unfinished jobs, oldest first, up to a number and a size."""
+        found: list[Job] = []
+        size = 0
+        with self._errors("read"):
+            cursor = self._open_connection().execute(UNFINISHED, (min(after, LARGEST_ID), limit))
+            with closing(cursor):
+                for job_id, task, submitted_at in cursor:
+                    size += len(task.encode())
+                    if found and size > max_bytes:
+                        break
+                    found.append(Job(JobId(job_id), task, submitted_at))
+        return found
+
+    # Writing
+
+    def write(self, group: Sequence[Write]) -> list[Written]:
+        """Carry out a group of writes in one transaction; return what each one comes to.
+
+        Jobs are added first, then finished, then forgotten; within each kind in their order.
+        When this raises, nothing of the group has happened.
+        """
+        connection = self._open_connection()
+        try:
+            with self._errors("written"):
+                connection.execute("BEGIN IMMEDIATE")
+                transaction = Transaction(connection, self._last, self.counts)
+                results = transaction.carry_out(group)
+                self._commit(connection)
+        except BaseException:
+            self._roll_back(connection)
+            raise
+        self._last, self.counts = transaction.last, transaction.counts
+        return results
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        """Commit and sync: what is written is durable when this returns."""
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            # A full disk took nothing. Anything else may be a failed sync: what the kernel kept
+            # of it is unknown, and a second sync that succeeds would prove nothing.
+            self.broken = self.broken or _primary_code(error) != sqlite3.SQLITE_FULL
+            raise
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        if not connection.in_transaction:
+            return
+        try:
+            connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            log.exception("%s: a transaction can be neither committed nor undone", self._path)
+            self.broken = True
+
+    # Errors
+
+    def _open_connection(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise StoreError("the record is not open; start the master again")
+        if self.broken:
+            raise StoreError(f"{self._path} failed before; look at its disk and start again")
+        return self._connection
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        """Translate sqlite3's errors: `what` completes "cannot be ..."."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = _primary_code(error)
+            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                self.broken = True
+                raise self._damaged(str(error)) from error
+            if code == sqlite3.SQLITE_BUSY:
+                raise StoreError(
+                    f"{self._path} is open in another program; close that, then start again"
+                ) from error
+            if code == sqlite3.SQLITE_FULL:
+                raise StoreError(
+                    f"the disk of {self._directory} is full; make room there and try again"
+                ) from error
+            name = getattr(error, "sqlite_errorname", type(error).__name__)
+            raise StoreError(
+                f"{self._path} cannot be {what}: {error} ({name}); look at its disk and at the"
+                " rights on the files in it"
+            ) from error
+
+    def _damaged(self, finding: str) -> StoreDamaged:
+        return StoreDamaged(
+            f"{self._path} is damaged: {finding}; nothing was changed. Keep a copy, then restore a"
+            f" backup or rescue what is left with `sqlite3 {FILE} .recover`"
+        )
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    (value,) = connection.execute(f"PRAGMA {name}").fetchone()
+    return int(value)
+
+
+def _primary_code(error: sqlite3.Error) -> int | None:
+    code = getattr(error, "sqlite_errorcode", None)  # errors of the module itself have none
+    return None if code is None else code & 0xFF
+
+
+def _make(directory: Path) -> None:
+    """Make a directory and sync its name: what is promised in it must outlive a power cut."""
+    if directory.is_dir():
+        return
+    directory.mkdir(parents=True)
+    parent = os.open(directory.parent, os.O_RDONLY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)

@@ -1,0 +1,54 @@
+"""How a job reads in rows: the queries that find it, and the way back to the record.
+
+Numbers are kept as the text that Python writes: exact at any size, `-0.0` and `1.0` as they were.
+Each query costs what it returns: the joins and indexes are spelled out where SQLite might choose
+to look through a whole table.
+"""
+
+from engine.job import Job, JobId, Number, Outcome
+from engine.store.base import Status
+
+LARGEST_ID = 2**63 - 1  # of an SQLite integer
+
+Row = tuple[int, str, float, float | None, str | None, str | None, str | None]
+
+_JOB = "SELECT j.job_id, j.task, j.submitted_at, o.finished_at, o.answer, o.error, o.detail FROM"
+_OUTCOME = "LEFT JOIN outcomes o USING (job_id)"
+
+GET = f"{_JOB} jobs j {_OUTCOME} WHERE j.job_id = ?"
+
+PAGE: dict[Status | None, str] = {
+    None: f"{_JOB} jobs j {_OUTCOME} WHERE j.job_id < ? ORDER BY j.job_id DESC LIMIT ?",
+    "unfinished": f"{_JOB} unfinished u CROSS JOIN jobs j USING (job_id) {_OUTCOME}"
+    " WHERE u.job_id < ? ORDER BY u.job_id DESC LIMIT ?",
+    "succeeded": f"{_JOB} outcomes o INDEXED BY succeeded CROSS JOIN jobs j USING (job_id)"
+    " WHERE o.error IS NULL AND o.job_id < ? ORDER BY o.job_id DESC LIMIT ?",
+    "failed": f"{_JOB} outcomes o INDEXED BY failed CROSS JOIN jobs j USING (job_id)"
+    " WHERE o.error IS NOT NULL AND o.job_id < ? ORDER BY o.job_id DESC LIMIT ?",
+}
+
+UNFINISHED = (
+    "SELECT job_id, task, submitted_at FROM unfinished CROSS JOIN jobs USING (job_id)"
+    " WHERE job_id > ? ORDER BY job_id LIMIT ?"
+)
+
+
+def number_to_text(number: Number | None) -> str | None:
+    """Return the text that gives this very number back. Raises `ValueError` over 4,300 digits."""
+    return None if number is None else repr(number)
+
+
+def text_to_number(text: str | None) -> Number | None:
+    """Return the number, with the type that it had."""
+    if text is None:
+        return None
+    return int(text) if text.removeprefix("-").isdecimal() else float(text)
+
+
+def to_job(row: Row) -> Job:
+    """Return the job in a row of `GET` or `PAGE`."""
+    job_id, task, submitted_at, finished_at, answer, error, detail = row
+    if finished_at is None:
+        return Job(JobId(job_id), task, submitted_at)
+    outcome = Outcome(text_to_number(answer), error, detail)
+    return Job(JobId(job_id), task, submitted_at, outcome, finished_at)

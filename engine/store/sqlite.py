@@ -1,0 +1,209 @@
+"""The durable store: group commit between an event loop and the thread that owns the database.
+
+    callers -> what waits -> a group, when the last one is through -> the thread: reads, then one
+            transaction of all writes -> one call back into the loop -> every caller is answered
+
+The loop owns what waits; the thread knows one group at a time. There is no timer: while a group
+commits, the next one gathers, so it is one write when there is little to do and hundreds when
+there is much. Nobody is answered before the commit, and a read shows only what was committed.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import NamedTuple, TypeVar, cast
+
+from engine.errors import StoreError
+from engine.job import Job, JobId, Outcome
+from engine.store.base import Counts, NewJob, Status
+from engine.store.database import Database
+from engine.store.rows import number_to_text
+from engine.store.transaction import Add, Finish, Prune, Write
+
+GROUP_ROWS = 1_000  # about 10 ms of work: what a read has to wait for, at most twice
+GROUP_BYTES = 8 * 1024 * 1024  # and as long, with large tasks
+PRUNED_AT_ONCE = 64  # jobs; as many of the largest tasks hold a group up for 50 ms
+
+Read = Callable[[Database], object]
+T = TypeVar("T")
+
+
+class _Call(NamedTuple):
+    ask: Write | Read
+    done: "asyncio.Future[object]"
+    rows: int
+    size: int  # bytes of text
+
+
+class SqliteStore:
+    """The store contract on a file in `directory`, which is made if it is missing."""
+
+    def __init__(
+        self, directory: Path, make_database: Callable[[Path], Database] = Database
+    ) -> None:
+        self.counts = Counts()
+        self.broken = False
+        self._broke = asyncio.Event()
+        self._database = make_database(directory)
+        self._waiting: deque[_Call] = deque()
+        self._busy = False  # the thread has a group, or is about to get one
+        self._groups: SimpleQueue[list[_Call] | None] = SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: Thread | None = None
+        self._closing: asyncio.Future[None] | None = None
+
+    async def broke(self) -> None:
+        """Return when the store has failed for good."""
+        await self._broke.wait()
+
+    async def open(self) -> None:
+        """Lock, examine and open the file. Raises `StoreLocked`, `StoreDamaged`, `StoreError`."""
+        self._loop = asyncio.get_running_loop()
+        # A daemon, so that a master that fails before it can close still exits; close() joins it.
+        self._thread = Thread(target=self._serve, args=(self._loop,), name="store", daemon=True)
+        self._thread.start()
+        try:
+            await self._ask(Database.open)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def add(self, new: Sequence[NewJob], now: float) -> list[Job]:
+        """Add jobs, all or none. Raises `IdempotencyConflict`; `ValueError` for what is no text."""
+        size = sum(_size(job.task) + _size(job.key) + _size(job.fingerprint) for job in new)
+        return cast(list[Job], await self._ask(Add(new, now), len(new), size))
+
+    async def finish(self, job_id: JobId, outcome: Outcome, now: float) -> bool:
+        """Set the outcome of a job, unless it has one. `ValueError` for what cannot be written."""
+        answer = number_to_text(outcome.answer)
+        size = _size(answer) + _size(outcome.error) + _size(outcome.detail)
+        return cast(bool, await self._ask(Finish(job_id, outcome, answer, now), 1, size))
+
+    async def get(self, job_id: JobId) -> Job | None:
+        """Return a job, or `None`."""
+        return cast(Job | None, await self._ask(lambda database: database.get(job_id)))
+
+    async def page(
+        self, limit: int, before: JobId | None = None, status: Status | None = None
+    ) -> list[Job]:
+        """Return up to `limit` jobs, newest first."""
+        page = await self._ask(lambda database: database.page(limit, before, status), limit)
+        return cast(list[Job], page)
+
+    async def unfinished(self, after: JobId, limit: int, max_bytes: int) -> list[Job]:
+        """Return unfinished jobs, oldest first, up to a number and a size."""
+        found = await self._ask(
+            lambda database: database.unfinished(after, limit, max_bytes), limit, max_bytes
+        )
+        return cast(list[Job], found)
+
+    async def prune(self, keep: int, older_than: float | None, at_most: int) -> int:
+        """Forget old finished jobs, in steps that others' writes go between; return how many."""
+        forgotten = 0
+        while forgotten < at_most:
+            step = min(PRUNED_AT_ONCE, at_most - forgotten)
+            pruned = cast(int, await self._ask(Prune(keep, older_than, step), step))
+            forgotten += pruned
+            if pruned < step:
+                break
+        return forgotten
+
+    async def close(self) -> None:
+        """Write what waits, bring the WAL in, release the lock and end the thread."""
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_future()
+            if self._thread is None:
+                self._closing.set_result(None)
+            elif not self._busy:
+                self._groups.put(None)
+        await asyncio.shield(self._closing)
+        if self._thread is not None:
+            self._thread.join()  # it has nothing left to do
+
+    # The loop's side: groups
+
+    def _ask(self, ask: Write | Read, rows: int = 1, size: int = 0) -> "asyncio.Future[object]":
+        if self._loop is None or self._closing is not None:
+            raise StoreError("the record is not open; try again when the master has started")
+        call = _Call(ask, self._loop.create_future(), rows, size)
+        self._waiting.append(call)
+        if not self._busy:
+            self._busy = True
+            self._loop.call_soon(self._hand_over)  # with all that comes in this turn of the loop
+        return call.done
+
+    def _hand_over(self) -> None:
+        """Give the thread what waits: all of it, or as much as holds nobody up for long."""
+        group: list[_Call] = []
+        rows = size = 0
+        while self._waiting:
+            rows += self._waiting[0].rows
+            size += self._waiting[0].size
+            if group and (rows > GROUP_ROWS or size > GROUP_BYTES):
+                break
+            group.append(self._waiting.popleft())
+        self._groups.put(group)
+
+    def _answer(self, group: list[_Call], answers: list[object], counts: Counts) -> None:
+        self.counts = counts
+        if self._database.broken:
+            self.broken = True
+            self._broke.set()
+        for call, answer in zip(group, answers, strict=True):
+            if call.done.done():
+                continue  # its caller is gone
+            if isinstance(answer, Exception):
+                call.done.set_exception(answer)
+            else:
+                call.done.set_result(answer)
+        if self._waiting:
+            self._hand_over()
+            return
+        self._busy = False
+        if self._closing is not None:
+            self._groups.put(None)
+
+    def _closed(self) -> None:
+        if self._closing is not None:
+            self._closing.set_result(None)
+
+    # The thread's side
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        while (group := self._groups.get()) is not None:
+            answers = carry_out(self._database, [call.ask for call in group])
+            loop.call_soon_threadsafe(self._answer, group, answers, self._database.counts)
+        self._database.close()
+        loop.call_soon_threadsafe(self._closed)
+
+
+def carry_out(database: Database, asked: Sequence[Write | Read]) -> list[object]:
+    """Do all that is asked: reads first, then all writes in one transaction.
+
+    Returns the answers in the order asked, an exception in the place of one that failed.
+    """
+    writes = [ask for ask in asked if isinstance(ask, Write)]
+    reads = iter([_try(ask, database) for ask in asked if not isinstance(ask, Write)])
+    written: Iterator[object]
+    try:
+        written = iter(database.write(writes) if writes else ())
+    except Exception as error:  # whatever it is, the callers must hear of it
+        written = iter([type(error)(*error.args) for _ in writes])  # each raises one of its own
+    return [next(written if isinstance(ask, Write) else reads) for ask in asked]
+
+
+def _try(read: Read, database: Database) -> object:
+    try:
+        return read(database)
+    except Exception as error:
+        return error
+
+
+def _size(text: str | None) -> int:
+    """Return the bytes of a text. Raises `UnicodeEncodeError`, a `ValueError`, if it has none."""
+    if text is None:
+        return 0
+    return len(text) if text.isascii() else len(text.encode())
