@@ -157,7 +157,7 @@ async def a_master(**given: object) -> AsyncIterator[ServedMaster]:
 
 
 def _listening(app: Application, settings: MasterSettings) -> tuple[HTTPServer, str]:
-    server = serve(app, settings.limits.body_bytes)
+    server = serve(app, settings.limits.body_bytes, settings.limits.connections)
     sockets, port = bound("127.0.0.1", 0)
     server.add_sockets(sockets)
     return server, f"http://127.0.0.1:{port}"
