@@ -281,7 +281,6 @@ class Engine:
             self._room.set()
 
     def _ended(self, entry: Entry, _task: "asyncio.Task[None]") -> None:
-        del self._running[entry.job.job_id]
         self._admission.ended(entry)
         if not self._begin_soon:
             self._begin()
@@ -292,6 +291,9 @@ class Engine:
             await self._finish(job, outcome)
         except Exception:
             log.exception("job %d stopped unforeseen; the next start takes it up", job.job_id)
+        finally:
+            # In the same step in which waiters are told: whoever asks later looks in the store.
+            del self._running[job.job_id]
 
     async def _outcome(self, job: Job, plan: Plan | None) -> Outcome:
         deadline_s = self._settings.deadline_s

@@ -17,7 +17,9 @@ from engine.job import Job, Number
 API_VERSION = 1  # of docs/workers.md: what a worker may announce as `api`
 
 # To Python, `$` also matches before a newline at the end, hence the look-ahead.
-WorkerName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
+WorkerName = Annotated[
+    str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")
+]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
