@@ -281,6 +281,7 @@ class Engine:
             self._room.set()
 
     def _ended(self, entry: Entry, _task: "asyncio.Task[None]") -> None:
+        self._running.pop(entry.job.job_id, None)
         self._admission.ended(entry)
         if not self._begin_soon:
             self._begin()
@@ -291,9 +292,6 @@ class Engine:
             await self._finish(job, outcome)
         except Exception:
             log.exception("job %d stopped unforeseen; the next start takes it up", job.job_id)
-        finally:
-            # In the same step in which waiters are told: whoever asks later looks in the store.
-            del self._running[job.job_id]
 
     async def _outcome(self, job: Job, plan: Plan | None) -> Outcome:
         deadline_s = self._settings.deadline_s
@@ -329,6 +327,9 @@ class Engine:
             except StoreError as error:
                 log.warning("job %d cannot be finished yet: %s", job.job_id, error)
                 await self._clock.sleep(STORE_RETRY_S)
+        # In the same step in which waiters are told: whoever asks later looks in the store. Its
+        # coroutine may be on its way out still, be it by its own end or by being cancelled.
+        self._running.pop(job.job_id, None)
         for waiter in self._waiting.get(job.job_id, ()):
             if not waiter.done():
                 waiter.set_result(ended)

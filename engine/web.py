@@ -33,11 +33,15 @@ BACKLOG = 4096
 
 
 class RequestRefused(ExecutorError):
-    """Raised when a request cannot be served as it stands; carries its own status and code."""
+    """Raised when a request cannot be served as it stands; carries its own status and code.
 
-    def __init__(self, status: HTTPStatus, code: str, detail: str) -> None:
+    And the headers that belong to it: Tornado forgets those set before an error.
+    """
+
+    def __init__(self, status: HTTPStatus, code: str, detail: str, **headers: str) -> None:
         super().__init__(detail)
         self.status = status
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.code = code  # type: ignore[misc]  # one class for all that is wrong with a request
 
 
@@ -89,6 +93,9 @@ class ApiHandler(RequestHandler):
             )
         problem = self.problem_of(error)
         self.set_status(problem.status)
+        if isinstance(error, RequestRefused):
+            for name, value in error.headers.items():
+                self.set_header(name, value)
         self.set_header("Content-Type", PROBLEM_TYPE)
         self.finish(encode(problem))
 
@@ -96,8 +103,8 @@ class ApiHandler(RequestHandler):
         status = HTTPStatus(error.status_code)
         if status is HTTPStatus.METHOD_NOT_ALLOWED:
             allowed = ", ".join(self._allowed())
-            self.set_header("Allow", allowed)
-            return RequestRefused(status, "method_not_allowed", f"this path takes {allowed}")
+            detail = f"this path takes {allowed}"
+            return RequestRefused(status, "method_not_allowed", detail, Allow=allowed)
         return RequestRefused(status, "invalid_request", error.log_message or status.phrase)
 
     def _allowed(self) -> list[str]:
@@ -133,11 +140,11 @@ class ApiHandler(RequestHandler):
     def refuse_without(self, token: str) -> None:
         """Raise a 401 unless the request carries the shared token."""
         if not self.has_token(token):
-            self.set_header("WWW-Authenticate", "Bearer")
             raise RequestRefused(
                 HTTPStatus.UNAUTHORIZED,
                 "unauthorized",
                 "this takes the shared token; set token alike at the master and at all workers",
+                WWW_Authenticate="Bearer",
             )
 
     def compute_etag(self) -> None:
