@@ -133,8 +133,8 @@ class JobsSettings(Section, frozen=True, kw_only=True):
 
     deadline_s: Seconds | None = None
     """Seconds after submission at which an unfinished job fails. None: it waits for workers."""
-    keep: Count = 100_000
-    """Finished jobs whose record is kept; older ones are forgotten."""
+    keep: Annotated[int, Meta(ge=100, le=10**12)] = 100_000
+    """Finished jobs whose record is kept; older ones are forgotten. `/jobs` promises 100."""
     keep_s: Seconds | None = None
     """Seconds for which the record of a finished job is kept. None: as long as there is room."""
     balance: bool = True
