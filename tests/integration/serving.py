@@ -6,7 +6,7 @@ goes over HTTP; what it must see of the inside (the pool, say) it reads from the
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any, NamedTuple
@@ -205,13 +205,24 @@ async def announce(master: ServedMaster, name: str, port: int, **more: object) -
 
 
 async def eventually(condition: Callable[[], object], what: Callable[[], str]) -> None:
-    """Return once `condition` holds: for what happens at the other end of a socket or a process.
+    """Return once `condition` holds: for what happens at the other end of a socket.
 
     Fails with `what()` if it never does.
     """
+
+    async def holds() -> object:
+        return condition()
+
+    await eventually_async(holds, what)
+
+
+async def eventually_async(
+    condition: Callable[[], Awaitable[object]], what: Callable[[], str]
+) -> None:
+    """Return once awaiting `condition` says that it holds: for the states of other processes."""
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + PATIENCE_S
-    while not condition():
+    while not await condition():
         if loop.time() > give_up_at:
             raise AssertionError(what())
         await asyncio.sleep(0.005)
