@@ -17,7 +17,7 @@ from engine.clock import LoopClock
 from engine.flags import worker_settings
 from engine.logs import configure
 from engine.messages import Announcement
-from engine.roof import EXIT_UNAVAILABLE, bound, refuse_optimized, until_told_to_stop
+from engine.roof import EXIT_UNAVAILABLE, bound, refuse_optimized, stop_signal
 from engine.settings import WorkerSettings
 from engine.worker.announcer import Announcer, Request, Response
 from engine.worker.app import WorkerState, serve, worker_app
@@ -39,6 +39,7 @@ def main() -> int:
 
 async def run(settings: WorkerSettings) -> int:
     """Listen, announce, compute; then take leave, finish what is in hand, and return."""
+    told_to_stop = stop_signal()
     state = WorkerState(settings.operations, settings.batch, settings.token)
     sockets, port = bound(settings.host, settings.port)
     server = serve(worker_app(state))
@@ -52,7 +53,7 @@ async def run(settings: WorkerSettings) -> int:
         Random(),  # noqa: S311
     )
     announcing = asyncio.create_task(announcer.run())
-    await until_told_to_stop()
+    await told_to_stop.wait()
     announcing.cancel()
     await announcer.leave(port)
     state.draining = True
