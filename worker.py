@@ -14,7 +14,7 @@ from engine.clock import LoopClock
 from engine.flags import EXIT_USAGE, worker_settings
 from engine.logs import configure
 from engine.messages import Announcement
-from engine.roof import EXIT_UNAVAILABLE, bound, refuse_optimized, until_told_to_stop
+from engine.roof import EXIT_UNAVAILABLE, bound, refuse_optimized, stop_signal
 from engine.settings import WorkerSettings
 from engine.worker.announcer import Announcer, http_requests
 from engine.worker.app import WorkerState, serve, worker_app
@@ -47,6 +47,7 @@ def refuse_unknown(operations: list[str]) -> None:
 
 async def run(settings: WorkerSettings) -> int:
     """Listen, announce, compute; then take leave, finish what is in hand, and return."""
+    told_to_stop = stop_signal()
     state = WorkerState(settings.operations, settings.batch, settings.token)
     sockets, port = bound(settings.host, settings.port)
     server = serve(worker_app(state))
@@ -61,7 +62,7 @@ async def run(settings: WorkerSettings) -> int:
     )
     async with asyncio.TaskGroup() as tasks:  # if announcing ends unforeseen, so does the worker
         announcing = tasks.create_task(announcer.run())
-        await until_told_to_stop()
+        await told_to_stop.wait()
         announcing.cancel()
     await announcer.leave(port)
     state.draining = True

@@ -71,7 +71,7 @@ def _settings(
         parser.exit(EXIT_USAGE, f"{section}.py: {error}\n")
     if given.print_config:
         sys.stdout.write(as_yaml(settings, sources))
-        parser.exit()
+        parser.exit(0)
     return settings
 
 

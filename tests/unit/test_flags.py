@@ -1,101 +1,140 @@
-"""The flags of both programs, and what they print before they leave."""
+"""The flags of master.py and worker.py: precedence, and what is said about mistakes."""
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from engine.flags import master_settings, worker_settings
 
-
-def test_each_flag_of_a_master_gives_one_setting() -> None:
-    """Also by the path that a dash stands in."""
-    settings = master_settings(
-        ["--host", "::1", "--port", "0", "--private-port", "7", "--data", ""], {}
-    )
-    assert (settings.host, settings.port, settings.private_port) == ("::1", 0, 7)
-    assert settings.data == ""
+CONFIG = Path(__file__).resolve().parents[2] / "config"
 
 
-def test_each_flag_of_a_worker_gives_one_setting() -> None:
-    """Operations are separated by commas."""
-    settings = worker_settings(
-        ["--master", "http://m", "--port", "9", "--name", "w", "--operations", "sum,mul"], {}
-    )
-    assert (settings.master, settings.port, settings.name) == ("http://m", 9, "w")
-    assert settings.operations == ["sum", "mul"]
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Give a test a file of settings."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("master: {port: 1, host: file, data: file}\nworker: {port: 2}\n")
+    return file
 
 
-def test_any_other_setting_is_given_by_its_path() -> None:
-    """As often as one likes."""
-    settings = master_settings(["--set", "workers.max=3", "--set", "jobs.keep=4"], {})
-    assert (settings.workers.max, settings.jobs.keep) == (3, 4)
-
-
-def test_a_flag_counts_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
-    """Each source has a value for what the next one has."""
-    file = tmp_path / "the.yaml"
-    file.write_text("master: {host: file, port: 1, drain_s: 1}")
-    settings = master_settings(
-        ["--config", str(file), "--port", "3"], {"EXECUTOR_PORT": "2", "EXECUTOR_DRAIN_S": "2"}
-    )
-    assert (settings.host, settings.drain_s, settings.port) == ("file", 2.0, 3)
-
-
-def test_a_worker_finds_its_master_in_the_environment() -> None:
-    """Where the client finds it, too; a flag counts over it."""
-    environment = {"EXECUTOR_MASTER": "http://a"}
-    assert worker_settings([], environment).master == "http://a"
-    assert worker_settings(["--master", "http://b"], environment).master == "http://b"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--port", "x"], "port (--port): Expected `int`"),
-        (["--set", "port"], "--set port: say key.path=value"),
-        (["--set", "prt=1"], "did you mean port?"),
-        (["--config", "/nowhere/at/all.yaml"], "/nowhere/at/all.yaml cannot be read"),
-        (["--config", "."], ". cannot be read"),
-        (["--prot", "1"], "--prot"),
-        (["--por", "1"], "--por"),
-        (["stray"], "stray"),
-    ],
-)
-@pytest.mark.parametrize("read", [master_settings, worker_settings])
-def test_what_cannot_be_used_is_a_sentence_and_exit_2(
-    read: Callable[[Sequence[str], dict[str, str]], Any],
-    arguments: list[str],
-    says: str,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """On stderr; an abbreviated flag is none, so that a new one never changes its meaning."""
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str, **variables: str) -> str:
+    """Return what is said on stderr by a master that leaves with the code for usage."""
     with pytest.raises(SystemExit) as left:
-        read(arguments, {})
-    printed = capsys.readouterr()
-    assert (left.value.code, printed.out) == (2, "")
-    assert says in printed.err
+        master_settings(arguments, variables)
+    assert left.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    return said.err
 
 
-def test_a_file_that_is_no_utf8_is_refused_by_name(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_flag_counts_before_the_environment_before_the_file_before_the_default(
+    config: Path,
 ) -> None:
-    """Like one that is not there."""
-    file = tmp_path / "the.yaml"
-    file.write_bytes(b"master: {data: \xff}")
-    with pytest.raises(SystemExit):
-        master_settings(["--config", str(file)], {})
-    assert f"{file} cannot be read" in capsys.readouterr().err
+    """Whatever is nearer to the person counts."""
+    variables = {"EXECUTOR_PORT": "3", "EXECUTOR_HOST": "environment"}
+    settings = master_settings(["--config", str(config), "--port", "4"], variables)
+    assert (settings.port, settings.host, settings.data) == (4, "environment", "file")
+    assert settings.drain_s == 5.0
 
 
-def test_print_config_prints_the_settings_and_leaves(capsys: pytest.CaptureFixture[str]) -> None:
-    """On stdout, as YAML that can be used as a file; the token is not shown."""
+def test_set_reaches_every_setting_and_the_last_one_counts() -> None:
+    """It may be given again and again, and counts before a flag of its own."""
+    arguments = ["--set", "jobs.keep=5", "--port", "1", "--set", "port=2", "--set", "jobs.keep=6"]
+    settings = master_settings(arguments, {})
+    assert (settings.jobs.keep, settings.port) == (6, 2)
+
+
+def test_all_flags_of_a_master_are_settings() -> None:
+    """Each is a short way to give one."""
+    arguments = ["--host", "h", "--port", "1", "--private-port", "2", "--data", ""]
+    settings = master_settings(arguments, {})
+    assert (settings.host, settings.port, settings.private_port, settings.data) == ("h", 1, 2, "")
+
+
+def test_all_flags_of_a_worker_are_settings() -> None:
+    """Each is a short way to give one."""
+    arguments = ["--master", "http://m", "--host", "h", "--port", "0", "--name", "n"]
+    settings = worker_settings([*arguments, "--operations", "sum,mul"], {})
+    assert (settings.master, settings.host, settings.port) == ("http://m", "h", 0)
+    assert (settings.name, settings.operations) == ("n", ["sum", "mul"])
+
+
+def test_the_masters_url_in_the_environment_is_a_workers_setting_and_no_masters() -> None:
+    """The same variable serves clients."""
+    variables = {"EXECUTOR_MASTER": "http://m:1"}
+    assert worker_settings([], variables).master == "http://m:1"
+    assert worker_settings(["--master", "http://n:1"], variables).master == "http://n:1"
+    master_settings([], variables)
+
+
+def test_all_faults_of_all_sources_are_told_at_once(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """With the file's name, the variable and the flag."""
+    file = tmp_path / "wrong.yaml"
+    file.write_text("master: {prot: 1}")
+    said = refusal(capsys, "--config", str(file), "--port", "x", EXECUTOR_DRAIN_S="-1")
+    assert f"prot ({file}): there is no such setting; did you mean port?" in said
+    assert "port (--port)" in said
+    assert "drain_s (EXECUTOR_DRAIN_S)" in said
+
+
+def test_a_file_that_is_not_there_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """With its name."""
+    assert "no-such.yaml cannot be read" in refusal(capsys, "--config", "no-such.yaml")
+
+
+def test_a_file_that_is_no_text_is_said_so(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """With its name."""
+    file = tmp_path / "binary.yaml"
+    file.write_bytes(b"\xff\xfe\x00")
+    assert "binary.yaml cannot be read" in refusal(capsys, "--config", str(file))
+
+
+@pytest.mark.parametrize("arguments", [["--prot", "1"], ["--por", "1"], ["x"], ["--port"]])
+def test_a_mistyped_flag_is_refused(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    """No abbreviation is guessed."""
+    assert "usage: master.py" in refusal(capsys, *arguments)
+
+
+@pytest.mark.parametrize("arguments", [["--set", "port"], ["--set", "=1"], ["--set", "a.b.c=1"]])
+def test_a_set_that_sets_nothing_is_refused(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    """It says what is wrong with it."""
+    assert "--set" in refusal(capsys, *arguments)
+
+
+def test_print_config_tells_each_source_and_hides_the_token(
+    capsys: pytest.CaptureFixture[str], config: Path
+) -> None:
+    """On stdout, and then the program leaves with success."""
+    arguments = ["--config", str(config), "--port", "4", "--print-config"]
     with pytest.raises(SystemExit) as left:
-        worker_settings(["--print-config", "--name", "w"], {"EXECUTOR_TOKEN": "secret"})
-    printed = capsys.readouterr().out
+        master_settings(arguments, {"EXECUTOR_TOKEN": "hunter2"})
     assert left.value.code == 0
-    assert "name: w  # --name" in printed
-    assert "secret" not in printed
-    assert yaml.safe_load(printed)["worker"]["port"] == 8082
+    lines = capsys.readouterr().out.splitlines()
+    assert "  port: 4  # --port" in lines
+    assert f"  host: file  # {config}" in lines
+    assert "  token: (set)  # EXECUTOR_TOKEN" in lines
+    assert "  drain_s: 5.0  # default" in lines
+
+
+@pytest.mark.parametrize("name", sorted(file.name for file in CONFIG.glob("*.yaml")))
+def test_every_file_that_we_ship_can_be_used(name: str) -> None:
+    """By both programs: each ignores the other one's section."""
+    assert name in {"local.yaml", "master.yaml", "worker.yaml"}
+    master_settings(["--config", str(CONFIG / name)], {})
+    worker_settings(["--config", str(CONFIG / name)], {})
+
+
+def test_the_images_master_and_worker_find_each_other() -> None:
+    """What one listens on is what the other one calls."""
+    master = master_settings(["--config", str(CONFIG / "master.yaml")], {})
+    worker = worker_settings(["--config", str(CONFIG / "worker.yaml")], {})
+    assert worker.master == f"http://master:{master.private_port}"
+    assert worker.port == master.workers.default_port

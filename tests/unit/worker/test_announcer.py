@@ -1,39 +1,34 @@
-"""How a worker keeps its master informed, in virtual time and with a master that a test scripts."""
+"""When a worker announces itself, in virtual time, to a master that does what the script says."""
 
 import asyncio
-import json
 import logging
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Any
 
+import msgspec
 import pytest
 
 from engine.clock import LoopClock
-from engine.messages import Announcement
+from engine.messages import Announcement, AnnouncementTaken, encode
 from engine.worker.announcer import Announcer, Response
 from tests.simulation.loop import run
 
-Says = Callable[[float], Response | OSError]
-
-TAKEN = Response(200, b'{"announce_again_s": 3}')
-AWAY = OSError("connection refused")
-A_WORKER = Announcement("w")
+Answer = Response | OSError
+TAKEN = Response(200, encode(AnnouncementTaken("w", "live", 1.0)))
+GONE = OSError("refused")
 
 
 class ScriptedMaster:
-    """A master that answers by the time, and notes when it was asked what."""
+    """Answers as the script says, the last answer for ever, and remembers when it was asked."""
 
-    def __init__(self, says: Says) -> None:
-        self._says = says
-        self.asked: list[tuple[float, str, str, Any]] = []
+    def __init__(self, *script: Answer) -> None:
+        self.script = list(script)
+        self.asked: list[tuple[float, str, str, bytes | None]] = []
 
     async def request(self, method: str, path: str, body: bytes | None) -> Response:
-        """Answer as the script says."""
-        now = asyncio.get_running_loop().time()
-        self.asked.append((now, method, path, body and json.loads(body)))
-        answer = self._says(now)
+        """Answer one request."""
+        self.asked.append((asyncio.get_running_loop().time(), method, path, body))
+        answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if isinstance(answer, OSError):
             raise answer
         return answer
@@ -41,197 +36,162 @@ class ScriptedMaster:
     @property
     def times(self) -> list[float]:
         """When it was asked."""
-        return [time for time, *_ in self.asked]
+        return [round(asked[0], 6) for asked in self.asked]
 
     @property
     def pauses(self) -> list[float]:
-        """The seconds between one question and the next."""
-        return [later - earlier for earlier, later in pairwise(self.times)]
+        """How long it was left alone between."""
+        return [after - before for before, after in zip(self.times, self.times[1:], strict=False)]
 
 
-def an_announcer(master: ScriptedMaster, announcement: Announcement = A_WORKER) -> Announcer:
-    """Return an announcer to a scripted master."""
-    return Announcer(announcement, master.request, LoopClock(), Random(1))
+def an_announcer(master: ScriptedMaster, name: str = "w") -> Announcer:
+    """Return an announcer of a worker."""
+    return Announcer(Announcement(name, port=7), master.request, LoopClock(), Random(3))
 
 
-def announced_for(
-    seconds: float, says: Says, announcement: Announcement = A_WORKER
-) -> ScriptedMaster:
-    """Return the master that an announcer has talked to for so long."""
-    master = ScriptedMaster(says)
+def announced_for(seconds: float, master: ScriptedMaster) -> None:
+    """Let an announcer run for so long."""
 
     async def main() -> None:
-        announcing = asyncio.create_task(an_announcer(master, announcement).run())
-        await asyncio.wait((announcing,), timeout=seconds)
-        assert not announcing.done(), "an announcer never gives up"
-        announcing.cancel()
+        running = asyncio.ensure_future(an_announcer(master).run())
+        await asyncio.sleep(seconds)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
     run(main())
-    return master
 
 
-def test_it_announces_at_once_what_the_worker_is() -> None:
-    """The whole announcement, in one request."""
-    announcement = Announcement("w", port=7, operations=["sum"], batch=5, chains=True)
-    master = announced_for(0.01, lambda _: TAKEN, announcement)
-    assert master.asked == [
-        (
-            0.0,
-            "POST",
-            "/worker",
-            {
-                "worker_name": "w",
-                "port": 7,
-                "operations": ["sum"],
-                "batch": 5,
-                "chains": True,
-                "api": 1,
-            },
-        )
-    ]
+def test_it_announces_at_once() -> None:
+    """Everything that was announced is in the body."""
+    master = ScriptedMaster(TAKEN)
+    announced_for(0.5, master)
+    ((at, method, path, body),) = master.asked
+    assert (at, method, path) == (0.0, "POST", "/worker")
+    assert body is not None
+    announcement = msgspec.json.decode(body)
+    assert (announcement["worker_name"], announcement["port"]) == ("w", 7)
 
 
-def test_it_announces_again_at_the_interval_that_the_master_names() -> None:
-    """So that a master that was restarted hears of it."""
-    assert announced_for(10, lambda _: TAKEN).times == [0.0, 3.0, 6.0, 9.0]
+def test_it_announces_again_when_the_master_wants_to_hear_it() -> None:
+    """The master names the interval, and may change it each time."""
+    often = Response(200, encode(AnnouncementTaken("w", "live", 2.0)))
+    seldom = Response(200, encode(AnnouncementTaken("w", "live", 5.0)))
+    master = ScriptedMaster(often, seldom, often)
+    announced_for(10, master)
+    assert master.times == [0.0, 2.0, 7.0, 9.0]
 
 
-def test_the_master_may_change_the_interval() -> None:
-    """A pool that grows asks for fewer announcements."""
-    master = announced_for(
-        10, lambda now: Response(200, b'{"announce_again_s": %d}' % (1 if now < 2 else 4))
-    )
-    assert master.times == [0.0, 1.0, 2.0, 6.0]
+def test_a_master_that_is_not_there_is_tried_again_at_least_every_second() -> None:
+    """Soon at first, then more seldom, each time after a random half of the pause."""
+    master = ScriptedMaster(GONE)
+    announced_for(60, master)
+    for pause, ceiling in zip(master.pauses, [0.1, 0.2, 0.4, 0.8, *[1.0] * 200], strict=False):
+        assert ceiling / 2 - 1e-6 <= pause <= ceiling + 1e-6
+    assert len(set(master.pauses)) > 10
+    assert master.times[-1] > 58
 
 
-def test_a_master_that_names_no_interval_hears_of_it_every_second() -> None:
-    """Section 1 of the contract promises an object only."""
-    assert announced_for(2.5, lambda _: Response(200, b"{}")).times == [0.0, 1.0, 2.0]
+@pytest.mark.parametrize(
+    "answer",
+    [
+        GONE,
+        Response(500, b""),
+        Response(503, b"{}"),
+        Response(401, b'{"error": "unauthorized"}'),
+        Response(404, b"\xff"),
+        Response(200, b""),
+        Response(200, b"<html>"),
+        Response(200, b"[]"),
+        Response(200, b'{"announce_again_s": 0}'),
+        Response(200, b'{"announce_again_s": -1}'),
+        Response(200, b'{"announce_again_s": "soon"}'),
+        Response(200, b'{"announce_again_s": NaN}'),
+        Response(200, b"[" * 100_000),
+    ],
+)
+def test_whatever_goes_wrong_it_never_gives_up(answer: Answer) -> None:
+    """A master that comes to its senses hears of this worker within a second."""
+    master = ScriptedMaster(*[answer] * 50, TAKEN)
+    announced_for(100, master)
+    assert max(master.pauses) <= 1.0 + 1e-6
+    assert master.pauses[-10:] == [1.0] * 10
+
+
+def test_a_master_of_another_kind_need_not_name_an_interval() -> None:
+    """Any JSON object is an answer: then it is a second."""
+    master = ScriptedMaster(Response(200, b"{}"))
+    announced_for(3.5, master)
+    assert master.times == [0.0, 1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize(("said", "pause_s"), [("1e-9", 0.1), ("1e300", 60.0)])
 def test_an_unreasonable_interval_is_kept_within_bounds(said: str, pause_s: float) -> None:
-    """One floods the master; with the other its successor never hears of the worker."""
-    body = f'{{"announce_again_s": {said}}}'.encode()
-    master = announced_for(3 * pause_s + pause_s / 2, lambda _: Response(200, body))
+    """One floods the master; with the other, one that was restarted never hears of the worker."""
+    master = ScriptedMaster(Response(200, f'{{"announce_again_s": {said}}}'.encode()))
+    announced_for(3.5 * pause_s, master)
     assert master.pauses == pytest.approx([pause_s] * 3)
 
 
-def test_out_of_reach_it_is_tried_again_with_pauses_that_double_up_to_a_second() -> None:
-    """Each drawn from the upper half of 0.1, 0.2, 0.4, 0.8, 1, 1, ... seconds."""
-    ceilings = [0.1, 0.2, 0.4, 0.8, *[1.0] * 4]
-    pauses = announced_for(60, lambda _: AWAY).pauses[: len(ceilings)]
-    for pause_s, ceiling_s in zip(pauses, ceilings, strict=True):
-        assert ceiling_s / 2 <= pause_s <= ceiling_s
-    assert len({round(pause_s, 3) for pause_s in pauses[4:]}) == 4, "pauses are jittered"
+def test_after_an_answer_the_next_trouble_is_tried_soon_again() -> None:
+    """The pause begins small each time: a restart takes the master a moment only."""
+    master = ScriptedMaster(*[GONE] * 20, TAKEN, GONE)
+    announced_for(60, master)
+    assert master.pauses[20] == 1.0
+    assert master.pauses[21] <= 0.1
 
 
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        AWAY,
-        Response(400, b'{"error": "invalid_announcement"}'),
-        Response(401, b"{}"),
-        Response(404, b"\xff"),
-        Response(503, b""),
-        Response(302, b""),
-        Response(200, b"<html>"),
-        Response(200, b"[]"),
-        Response(200, b'{"announce_again_s": 0}'),
-        Response(200, b'{"announce_again_s": NaN}'),
-        Response(200, b"[" * 10_000),
-    ],
-)
-def test_it_never_gives_up_and_is_heard_within_a_second(trouble: Response | OSError) -> None:
-    """After an hour of trouble, whatever it was."""
-    heals = 3600.0
-    master = announced_for(heals + 10, lambda now: trouble if now < heals else TAKEN)
-    heard = next(number for number, time in enumerate(master.times) if time >= heals)
-    assert master.times[heard] <= heals + 1
-    assert master.pauses[heard] == pytest.approx(3.0), "what it said then counts"
-
-
-def test_after_it_was_heard_pauses_begin_small_again() -> None:
-    """A master that is restarted is back soon."""
-    master = announced_for(100, lambda now: TAKEN if 50 < now < 52 else AWAY)
-    heard = next(number for number, time in enumerate(master.times) if time > 50)
-    assert master.pauses[heard] == pytest.approx(3.0)
-    assert master.pauses[heard + 1] <= 0.1
-
-
-# What is logged
-
-
-def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
-    """Return levels and messages."""
-    return [(record.levelname, record.getMessage()) for record in caplog.records]
-
-
-def test_trouble_is_logged_when_it_changes_and_not_each_time(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """A log that repeats itself every second is not read."""
-    caplog.set_level(logging.INFO)
-
-    def says(now: float) -> Response | OSError:
-        if now < 100:
-            return AWAY
-        return Response(401, b"set token alike") if now < 200 else TAKEN
-
-    announced_for(300, says)
-    assert logged(caplog) == [
-        ("ERROR", "the master cannot be reached (connection refused); trying on"),
-        ("ERROR", "the master refuses this worker: 401 set token alike"),
-        ("INFO", "announced as w"),
+def test_trouble_is_logged_when_it_changes(caplog: pytest.LogCaptureFixture) -> None:
+    """Not each time; and it is said when it is over."""
+    refused = Response(401, b"who are you?")
+    master = ScriptedMaster(*[GONE] * 5, *[refused] * 5, TAKEN)
+    with caplog.at_level(logging.INFO):
+        announced_for(60, master)
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == [
+        "the master cannot be reached (refused); trying on",
+        "the master refuses this worker: 401 who are you?",
+        "announced as w",
     ]
-
-
-def test_trouble_that_comes_back_is_logged_again(caplog: pytest.LogCaptureFixture) -> None:
-    """It is news."""
-    announced_for(30, lambda now: TAKEN if 10 < now < 20 else AWAY)
-    assert [level for level, _ in logged(caplog)] == ["ERROR", "ERROR"]
-
-
-def test_what_is_no_master_is_told_with_the_setting_to_look_at(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """Something else listens there."""
-    announced_for(5, lambda _: Response(200, b"<html>"))
-    assert logged(caplog) == [("ERROR", "what answers is no master; look at the setting master")]
 
 
 def test_a_master_without_the_path_is_told_with_the_setting_to_look_at(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Its private port is another one."""
-    announced_for(5, lambda _: Response(404, b"nothing is at /worker"))
-    ((_, message),) = logged(caplog)
-    assert "404 nothing is at /worker" in message
-    assert "let the setting master name the port for workers" in message
+    """Workers have a port of their own there."""
+    announced_for(5, ScriptedMaster(Response(404, b"nothing is at /worker")))
+    (record,) = caplog.records
+    assert "404 nothing is at /worker; let the setting master name" in record.getMessage()
 
 
-def test_no_more_than_200_bytes_of_a_refusal_are_logged(
+def test_no_more_than_200_bytes_of_a_refusal_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever answers there may be talkative."""
+    announced_for(1, ScriptedMaster(Response(500, b"x" * 10_000)))
+    (record,) = caplog.records
+    assert record.getMessage().count("x") <= 200
+
+
+def leaving(act: Callable[[Announcer], Awaitable[None]], master: ScriptedMaster, name: str) -> None:
+    """Let an announcer of `name` do something."""
+
+    async def main() -> None:
+        await act(an_announcer(master, name))
+
+    run(main())
+
+
+def test_it_takes_leave_with_its_name_and_port() -> None:
+    """Whatever the name is made of."""
+    master = ScriptedMaster(TAKEN)
+    leaving(lambda announcer: announcer.leave(7), master, "a/b é?")
+    ((_, method, path, body),) = master.asked
+    assert (method, path, body) == ("DELETE", "/worker/a%2Fb%20%C3%A9%3F?port=7", None)
+
+
+def test_a_master_that_is_not_there_does_not_keep_it_from_leaving(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Whatever answers there may be talkative."""
-    announced_for(1, lambda _: Response(500, b"x" * 10_000))
-    ((_, message),) = logged(caplog)
-    assert message.count("x") <= 200
-
-
-# Taking leave
-
-
-def test_it_takes_leave_by_name_and_port() -> None:
-    """Others may have its name, and a name may hold any character."""
-    master = ScriptedMaster(lambda _: Response(200, b"[]"))
-    run(an_announcer(master, Announcement("a/b ?é")).leave(7))
-    assert master.asked == [(0.0, "DELETE", "/worker/a%2Fb%20%3F%C3%A9?port=7", None)]
-
-
-def test_it_leaves_a_master_that_is_not_there_too(caplog: pytest.LogCaptureFixture) -> None:
-    """Once; that one will notice by itself."""
-    master = ScriptedMaster(lambda _: AWAY)
-    run(an_announcer(master).leave(7))
+    """It is asked once, and the log says so."""
+    master = ScriptedMaster(GONE)
+    leaving(lambda announcer: announcer.leave(7), master, "w")
     assert len(master.asked) == 1
-    assert [level for level, _ in logged(caplog)] == ["WARNING"]
+    assert "left without the master's knowing" in caplog.text
