@@ -62,14 +62,21 @@ def prefer_throughput() -> None:
     sys.setswitchinterval(0.0002)
 
 
-async def until_told_to_stop() -> None:
-    """Return at the first SIGTERM or SIGINT; the second one ends the process at once."""
+def stop_signal() -> asyncio.Event:
+    """Return an event that the first SIGTERM or SIGINT sets; the second one ends the process.
+
+    To be called before anybody is told that the process is there: whoever knows may stop it.
+    """
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)
+
+    def stop() -> None:
+        told.set()
+        for number in signals:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
     for number in signals:
-        loop.add_signal_handler(number, told.set)
-    await told.wait()
-    for number in signals:
-        loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL)
+        loop.add_signal_handler(number, stop)
+    return told
