@@ -18,7 +18,14 @@ from engine.flags import master_settings
 from engine.logs import configure
 from engine.master.app import private_app, public_app, serve
 from engine.master.assembly import Master
-from engine.roof import EXIT_UNAVAILABLE, bound, open_files, refuse_optimized, until_told_to_stop
+from engine.roof import (
+    EXIT_UNAVAILABLE,
+    bound,
+    open_files,
+    prefer_throughput,
+    refuse_optimized,
+    until_told_to_stop,
+)
 from engine.settings import MasterSettings
 from engine.store.base import Store
 from engine.store.memory import MemoryStore
@@ -39,6 +46,7 @@ def main() -> int:
     refuse_optimized("master")
     settings = master_settings(sys.argv[1:], os.environ)
     configure(settings.log)
+    prefer_throughput()
     try:
         return asyncio.run(run(settings))
     except StoreDamaged as error:

@@ -281,7 +281,7 @@ class Engine:
             self._room.set()
 
     def _ended(self, entry: Entry, _task: "asyncio.Task[None]") -> None:
-        del self._running[entry.job.job_id]
+        self._running.pop(entry.job.job_id, None)
         self._admission.ended(entry)
         if not self._begin_soon:
             self._begin()
@@ -327,6 +327,9 @@ class Engine:
             except StoreError as error:
                 log.warning("job %d cannot be finished yet: %s", job.job_id, error)
                 await self._clock.sleep(STORE_RETRY_S)
+        # In the same step in which waiters are told: whoever asks later looks in the store. Its
+        # coroutine may be on its way out still, be it by its own end or by being cancelled.
+        self._running.pop(job.job_id, None)
         for waiter in self._waiting.get(job.job_id, ()):
             if not waiter.done():
                 waiter.set_result(ended)

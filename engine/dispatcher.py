@@ -48,9 +48,9 @@ class Lane:
 
     def put(self, operations: Sequence[Operation]) -> None:
         """Hand in operations to be computed."""
-        if operations:
-            self._awaited.update([operation.index for operation in operations])
-            self._dispatcher.enqueue(self, operations)
+        for operation in operations:
+            self._awaited.add(operation.index)
+        self._dispatcher.enqueue(self, operations)
 
     async def results(self) -> list[tuple[Operation, Arrival]]:
         """Wait until something came back, and return all that did, each operation once."""
@@ -158,8 +158,9 @@ class Dispatcher:
 
     def enqueue(self, lane: Lane, operations: Sequence[Operation]) -> None:
         """Let operations of a lane wait for their turn."""
-        self._queue.put(lane, operations)
-        self.kick()
+        if operations:
+            self._queue.put(lane, operations)
+            self.kick()
 
     def withdraw(self, lane: Lane) -> None:
         """Take what a lane has waiting out of the queue."""

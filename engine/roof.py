@@ -1,6 +1,7 @@
 """What master.py and worker.py do alike when they start and when they are told to stop."""
 
 import asyncio
+import gc
 import resource
 import signal
 import socket
@@ -44,6 +45,19 @@ def open_files(wanted: int) -> int:
     if most > soft:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     return max(soft, most)
+
+
+def prefer_throughput() -> None:
+    """Set the interpreter up for one busy event loop with a thread or two beside it.
+
+    Nearly all that a master makes is freed by its reference count, so the collector finds next to
+    nothing: looking for it at every 700 objects, Python's default, took a tenth of all time. Other
+    threads get the interpreter for half a millisecond at a time, not five, while the loop waits.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
+    sys.setswitchinterval(0.0005)
 
 
 async def until_told_to_stop() -> None:

@@ -97,11 +97,11 @@ class Database:
                 return
             (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if finding != "ok":
-                raise self._damaged(finding)
+                raise self._damaged(finding.splitlines()[-1])
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._path, isolation_level=None, timeout=1.0, cached_statements=256
+            self._path, isolation_level=None, timeout=0, cached_statements=256
         )
         # Nobody else gets in, not even to look: a shell that leaves checkpoints the WAL.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")

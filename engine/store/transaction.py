@@ -175,7 +175,7 @@ class Transaction:
     # Forgetting
 
     def _prune(self, prune: Prune) -> int:
-        surplus = self.counts.succeeded + self.counts.failed - prune.keep
+        surplus = max(0, self.counts.succeeded + self.counts.failed - prune.keep)
         ids = self._ids(
             "SELECT job_id FROM outcomes ORDER BY job_id LIMIT ?", min(surplus, prune.at_most)
         )

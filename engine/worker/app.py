@@ -77,10 +77,12 @@ class ComputeHandler(WorkerHandler):
         self.state.begin()
         self.refuse_without(self.state.token)
         if self.state.draining:
-            self.set_header("Retry-After", "1")
-            self.set_header("Connection", "close")
             raise RequestRefused(
-                HTTPStatus.SERVICE_UNAVAILABLE, "draining", "this worker is leaving; ask another"
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "draining",
+                "this worker is leaving; ask another",
+                Retry_After="1",
+                Connection="close",
             )
 
     def on_finish(self) -> None:
