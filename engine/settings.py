@@ -133,8 +133,8 @@ class JobsSettings(Section, frozen=True, kw_only=True):
 
     deadline_s: Seconds | None = None
     """Seconds after submission at which an unfinished job fails. None: it waits for workers."""
-    keep: Count = 100_000
-    """Finished jobs whose record is kept; older ones are forgotten."""
+    keep: Annotated[int, Meta(ge=100, le=10**12)] = 100_000
+    """Finished jobs whose record is kept; older ones are forgotten. `/jobs` promises 100."""
     keep_s: Seconds | None = None
     """Seconds for which the record of a finished job is kept. None: as long as there is room."""
     balance: bool = True
@@ -351,9 +351,12 @@ def _plain(hint: Any) -> Any:  # noqa: ANN401  # a type
 
 
 def _unfit(value: Value, hint: Any, error: Exception) -> str:  # noqa: ANN401  # a type
-    scalar = isinstance(value.value, int | float)
-    advice = "; put it in quotes" if scalar and _plain(hint) is str else ""
-    return f"{value.name} ({value.source}): {error}{advice}"
+    says = str(error)
+    if _plain(hint) is str and isinstance(value.value, int | float):
+        says += "; put it in quotes"
+    elif "matching regex" in says:  # the only patterns are those of URLs
+        says = "Expected a URL, such as http://127.0.0.1:8080"
+    return f"{value.name} ({value.source}): {says}"
 
 
 def _unknown(value: Value, known: Iterable[tuple[str, ...]]) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.errors import SettingsError
 from engine.settings import (
@@ -121,6 +123,25 @@ def test_a_value_that_does_not_fit_is_refused(text: str) -> None:
     assert len(faults_of(*yaml_values(text))) == 1
 
 
+def test_a_number_where_text_belongs_is_refused_with_the_remedy() -> None:
+    """A token of digits: YAML would have dropped its leading zeros."""
+    (fault,) = faults_of(*yaml_values("master: {token: 0123}"))
+    assert fault == "token (settings.yaml): Expected `str`, got `int`; put it in quotes"
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:8080", "ftp://x", "http://", "http://a b"])
+def test_a_worker_needs_the_url_of_its_master(url: str) -> None:
+    """It would try for ever to announce itself to what is none."""
+    (fault,) = faults_of(from_assignment(f"master={url}", "--master"), kind=WorkerSettings)
+    assert fault == "master (--master): Expected a URL, such as http://127.0.0.1:8080"
+
+
+@pytest.mark.parametrize("text", ["1e3", "1000.0", "1_000", "0x3e8"])
+def test_a_whole_number_may_be_written_as_one_likes(text: str) -> None:
+    """A count of 1e3 is a thousand."""
+    assert settle(MasterSettings, [from_assignment(f"jobs.keep={text}", "f")])[0].jobs.keep == 1000
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("true", True), ("false", False), ("yes", True), ("off", False)],
@@ -176,6 +197,25 @@ def test_operations_without_a_name_are_refused(text: str) -> None:
     assert faults_of(from_assignment(f"operations={text}", "f"), kind=WorkerSettings)
 
 
+@pytest.mark.parametrize("source", ["master: {workers: 5}", "master: {workers: [1]}"])
+def test_a_section_is_no_setting(source: str) -> None:
+    """And is not taken for a mistyped one."""
+    (fault,) = faults_of(*yaml_values(source))
+    assert fault == "workers (settings.yaml): is a section; set what is in it"
+
+
+def test_a_section_may_be_empty() -> None:
+    """All that is in it may be in comments."""
+    assert settle(MasterSettings, yaml_values("master:\n  limits:\n"))[0] == MasterSettings()
+
+
+def test_sections_may_be_merged() -> None:
+    """By YAML's own way; what is written beside it counts."""
+    text = "worker: &w {port: 1, drain_s: 2}\nmaster: {<<: *w, port: 3}"
+    settings, _ = settle(MasterSettings, yaml_values(text))
+    assert (settings.port, settings.drain_s) == (3, 2.0)
+
+
 def test_a_program_reads_its_own_section_of_a_file() -> None:
     """One file may serve both."""
     text = "master: {port: 1}\nworker: {port: 2}"
@@ -204,10 +244,22 @@ def test_a_section_that_is_no_mapping_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["master: {", "master: {port: 1", "\t", "master: *x", "{a: b: c}", "? [1]\n: 2\n}"]
+    "text",
+    [
+        "master: {",
+        "master: {port: 1",
+        "\t",
+        "master: *x",
+        "{a: b: c}",
+        "? [1]\n: 2\n}",
+        "\0",
+        "{[1]: 1, [1]: 2}",
+        "master: &m {workers: *m}",
+        "[" * 5_000,
+    ],
 )
-def test_a_file_that_is_no_yaml_is_refused(text: str) -> None:
-    """With the file's name."""
+def test_a_file_that_cannot_be_read_is_refused(text: str) -> None:
+    """With the file's name: neither depth nor a loop is a traceback."""
     with pytest.raises(SettingsError, match=YAML):
         yaml_values(text)
 
@@ -258,3 +310,17 @@ def test_the_defaults_can_be_read_back(kind: type[Section]) -> None:
     settings, sources = settle(kind, [])
     section = "master" if kind is MasterSettings else "worker"
     assert settle(kind, yaml_values(as_yaml(settings, sources), section))[0] == settings
+
+
+@given(
+    name=st.text(st.characters(codec="utf-8"), max_size=200),
+    operations=st.lists(st.text(min_size=1, max_size=100), min_size=1, max_size=30),
+    drain_s=st.floats(min_value=1e-300, max_value=1e9),
+)
+def test_whatever_the_values_what_is_printed_can_be_read_back(
+    name: str, operations: list[str], drain_s: float
+) -> None:
+    """Quotes, control characters, long lines and tiny numbers included."""
+    settings = WorkerSettings(name=name, operations=operations, drain_s=drain_s)
+    text = as_yaml(settings, settle(WorkerSettings, [])[1])
+    assert settle(WorkerSettings, yaml_values(text, "worker"))[0] == settings

@@ -124,6 +124,14 @@ def test_a_master_of_another_kind_need_not_name_an_interval() -> None:
     assert master.times == [0.0, 1.0, 2.0, 3.0]
 
 
+@pytest.mark.parametrize(("said", "pause_s"), [("1e-9", 0.1), ("1e300", 60.0)])
+def test_an_unreasonable_interval_is_kept_within_bounds(said: str, pause_s: float) -> None:
+    """One floods the master; with the other, one that was restarted never hears of the worker."""
+    master = ScriptedMaster(Response(200, f'{{"announce_again_s": {said}}}'.encode()))
+    announced_for(3.5 * pause_s, master)
+    assert master.pauses == pytest.approx([pause_s] * 3)
+
+
 def test_after_an_answer_the_next_trouble_is_tried_soon_again() -> None:
     """The pause begins small each time: a restart takes the master a moment only."""
     master = ScriptedMaster(*[GONE] * 20, TAKEN, GONE)
@@ -144,6 +152,22 @@ def test_trouble_is_logged_when_it_changes(caplog: pytest.LogCaptureFixture) -> 
         "the master refuses this worker: 401 who are you?",
         "announced as w",
     ]
+
+
+def test_a_master_without_the_path_is_told_with_the_setting_to_look_at(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Workers have a port of their own there."""
+    announced_for(5, ScriptedMaster(Response(404, b"nothing is at /worker")))
+    (record,) = caplog.records
+    assert "404 nothing is at /worker; let the setting master name" in record.getMessage()
+
+
+def test_no_more_than_200_bytes_of_a_refusal_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever answers there may be talkative."""
+    announced_for(1, ScriptedMaster(Response(500, b"x" * 10_000)))
+    (record,) = caplog.records
+    assert record.getMessage().count("x") <= 200
 
 
 def leaving(act: Callable[[Announcer], Awaitable[None]], master: ScriptedMaster, name: str) -> None:
