@@ -115,9 +115,7 @@ class Clients:
 
     # Being heard
 
-    async def _insistently(
-        self, request: Callable[[Master], Awaitable[Answer]]
-    ) -> Answer | None:
+    async def _insistently(self, request: Callable[[Master], Awaitable[Answer]]) -> Answer | None:
         """Ask until there is an answer, or, now and then, give up: `None`."""
         while True:
             try:

@@ -176,9 +176,7 @@ def _deliver(task: "asyncio.Task[Any]", answer: "asyncio.Future[Any]") -> None:
         answer.set_exception(error)
 
 
-async def _serve(
-    master: Master, peer: str, method: str, path: str, body: bytes | None
-) -> Response:
+async def _serve(master: Master, peer: str, method: str, path: str, body: bytes | None) -> Response:
     try:
         if method == "DELETE":
             parts = urlsplit(path)

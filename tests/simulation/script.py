@@ -278,9 +278,7 @@ async def _random_script(seed: str, settings: MasterSettings | None) -> Report:
     async with world:
         for _ in range(random.choice([0, 1, 2, 3, 3, 4, 5])):
             _fit(world, world.add_worker(), random)
-        kinds = {
-            name: FAULTS[name] for name in random.sample(list(FAULTS), random.randint(1, 6))
-        }
+        kinds = {name: FAULTS[name] for name in random.sample(list(FAULTS), random.randint(1, 6))}
         poison_share = random.choice([0.0, 0.0, 0.0, 0.05])
         clients = Clients(world, world.random("clients"), poison_share=poison_share)
         jobs = random.randint(10, 60)
