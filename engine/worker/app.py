@@ -5,6 +5,7 @@ hand-over. What has no result is a 422 problem, or, in an array, an item with `e
 """
 
 import asyncio
+from asyncio import Future
 from http import HTTPStatus
 from typing import Any
 
@@ -73,7 +74,7 @@ class ComputeHandler(WorkerHandler):
     """`POST /compute`."""
 
     def initialize(self, state: WorkerState) -> None:
-        """Take the state of the worker, and count a call: `on_finish` comes for each, always."""
+        """Take the state of the worker, and count a call: `finish` comes for each, always."""
         super().initialize(state)
         state.begin()
 
@@ -89,9 +90,11 @@ class ComputeHandler(WorkerHandler):
                 Connection="close",
             )
 
-    def on_finish(self) -> None:
-        """Count the call as answered: what is written is on its way."""
-        self.state.end()
+    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "Future[None]":
+        """Answer; the call counts as answered when the last byte of it has left the process."""
+        written = super().finish(chunk)
+        written.add_done_callback(lambda _: self.state.end())
+        return written
 
     def post(self) -> None:
         """Compute one operation, or an array of them in order."""
