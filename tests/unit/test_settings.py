@@ -320,7 +320,9 @@ def test_the_defaults_can_be_read_back(kind: type[Section]) -> None:
 def test_whatever_the_values_what_is_printed_can_be_read_back(
     name: str, operations: list[str], drain_s: float
 ) -> None:
-    """Quotes, control characters, long lines and tiny numbers included."""
+    """Quotes, control characters and tiny numbers included, and each setting on one line."""
     settings = WorkerSettings(name=name, operations=operations, drain_s=drain_s)
-    text = as_yaml(settings, settle(WorkerSettings, [])[1])
+    _, sources = settle(WorkerSettings, [])
+    text = as_yaml(settings, sources)
+    assert text.count("\n") == len(sources) + len(("worker:", "log:"))
     assert settle(WorkerSettings, yaml_values(text, "worker"))[0] == settings
