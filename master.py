@@ -18,7 +18,14 @@ from engine.flags import master_settings
 from engine.logs import configure
 from engine.master.app import private_app, public_app, serve
 from engine.master.assembly import Master
-from engine.roof import EXIT_UNAVAILABLE, bound, refuse_optimized, until_told_to_stop
+from engine.roof import (
+    EXIT_UNAVAILABLE,
+    bound,
+    open_files,
+    prefer_throughput,
+    refuse_optimized,
+    stop_signal,
+)
 from engine.settings import MasterSettings
 from engine.store.base import Store
 from engine.store.memory import MemoryStore
@@ -29,6 +36,8 @@ EXIT_DATA_DAMAGED = 65  # the numbers of sysexits.h
 EXIT_STORE_BROKE = 70
 EXIT_DATA_IN_USE = 75
 
+RESERVED_FILES = 64  # for the store, the log, the loop
+
 log = logging.getLogger("master")
 
 
@@ -37,6 +46,7 @@ def main() -> int:
     refuse_optimized("master")
     settings = master_settings(sys.argv[1:], os.environ)
     configure(settings.log)
+    prefer_throughput()
     try:
         return asyncio.run(run(settings))
     except StoreDamaged as error:
@@ -55,11 +65,12 @@ def gave_up(error: Exception, code: int) -> int:
 
 async def run(settings: MasterSettings) -> int:
     """Build everything, serve until told to stop, and take it down in order."""
+    told_to_stop = stop_signal()
     store: Store = SqliteStore(Path(settings.data)) if settings.data else MemoryStore()
     master = Master(settings, transport(settings), store, LoopClock(), Random())  # noqa: S311
     await master.start()
     servers = listen(settings, master)
-    stop = asyncio.ensure_future(until_told_to_stop())
+    stop = asyncio.ensure_future(told_to_stop.wait())
     broke = asyncio.ensure_future(store.broke())
     await asyncio.wait((stop, broke), return_when=asyncio.FIRST_COMPLETED)
     if broke.done():
@@ -88,15 +99,26 @@ def listen(settings: MasterSettings, master: Master) -> list[HTTPServer]:
     ports = [(public_app(master), settings.port, "clients")]
     if settings.private_port is not None:
         ports.append((private_app(master), settings.private_port, "workers"))
+    most = client_connections(settings, len(ports))
     servers = []
     for app, wanted, whom in ports:
         sockets, port = bound(settings.host, wanted)
-        server = serve(app, settings.limits.body_bytes)
+        server = serve(app, settings.limits.body_bytes, most)
         server.add_sockets(sockets)
         servers.append(server)
         where = f"http://{settings.host}:{port}"
         print(f"master: for {whom} listening on {where}", file=sys.stderr, flush=True)
     return servers
+
+
+def client_connections(settings: MasterSettings, ports: int) -> int:
+    """Return how many connections a port may have, so that files are left for all the rest.
+
+    A process without file descriptors could neither accept nor refuse; so it never comes to that.
+    """
+    own = RESERVED_FILES + settings.workers.max * (settings.dispatch.calls_per_worker + 1)
+    files = open_files(own + ports * settings.limits.connections)
+    return max(1, min(settings.limits.connections, (files - min(own, files // 2)) // ports))
 
 
 if __name__ == "__main__":

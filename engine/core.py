@@ -11,7 +11,7 @@ ids as far as there is room; the rest waits in the store, not in memory.
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
 
 import msgspec
@@ -53,6 +53,16 @@ Offload = Callable[[Callable[[str], Plan], str], Awaitable[Plan]]
 async def in_thread(make: Callable[[str], Plan], task: str) -> Plan:
     """Run `make(task)` beside the event loop: the default way to plan a long text."""
     return await asyncio.to_thread(make, task)
+
+
+def _keys(key: str | None, count: int) -> Iterator[str | None]:
+    """Yield the idempotency keys of `count` jobs that came in one request under `key`.
+
+    The first one's is the key itself, so that a request of one task cannot have it too; in the
+    others is a blank, which no client's key can hold.
+    """
+    for place in range(count):
+        yield key if key is None or place == 0 else f"{key} {place}"
 
 
 class Engine:
@@ -158,12 +168,9 @@ class Engine:
             if unread > PIECE_CHARACTERS:
                 unread = 0
                 await self._clock.sleep(0)  # others have their turn between the pieces
-        good = [
-            NewJob(task, None if key is None else f"{key}#{place}", fingerprint)
-            for place, (task, plan) in enumerate(zip(tasks, plans, strict=True))
-            if isinstance(plan, Plan)
-        ]
-        jobs = iter(await self._add(good))
+        good = [task for task, plan in zip(tasks, plans, strict=True) if isinstance(plan, Plan)]
+        keys = _keys(key, len(good))
+        jobs = iter(await self._add([NewJob(*new, fingerprint) for new in zip(good, keys, strict=True)]))
         results: list[Job | ExpressionError] = []
         for plan in plans:
             if isinstance(plan, ExpressionError):
@@ -281,7 +288,7 @@ class Engine:
             self._room.set()
 
     def _ended(self, entry: Entry, _task: "asyncio.Task[None]") -> None:
-        del self._running[entry.job.job_id]
+        self._running.pop(entry.job.job_id, None)
         self._admission.ended(entry)
         if not self._begin_soon:
             self._begin()
@@ -327,6 +334,9 @@ class Engine:
             except StoreError as error:
                 log.warning("job %d cannot be finished yet: %s", job.job_id, error)
                 await self._clock.sleep(STORE_RETRY_S)
+        # In the same step in which waiters are told: whoever asks later looks in the store. Its
+        # coroutine may be on its way out still, be it by its own end or by being cancelled.
+        self._running.pop(job.job_id, None)
         for waiter in self._waiting.get(job.job_id, ()):
             if not waiter.done():
                 waiter.set_result(ended)

@@ -19,6 +19,7 @@ from engine.errors import BrokenReply, OperationFailed, Refused, WorkerError
 from engine.exchange import Result, Step
 from engine.fairqueue import FairQueue
 from engine.job import JobId, Operation
+from engine.latency import LatencyWindow
 from engine.pool import BUSY_MAX_S, Worker, WorkerKey, WorkerPool
 from engine.retry import Attempts, RetryPolicy
 from engine.settings import DispatchSettings
@@ -26,6 +27,9 @@ from engine.transport import Transport
 from engine.wakefulness import Wakefulness
 
 log = logging.getLogger(__name__)
+
+HEDGE_AFTER_S = 0.01  # however quick the workers are: less is the noise of a busy machine
+HEDGE_CREDIT = 100.0  # operations that may be saved up to be hedged at once
 
 Load = list[tuple["Lane", Operation]]
 Arrival = Result | list[Result]  # a list for an operation and those that followed it in its chain
@@ -44,9 +48,9 @@ class Lane:
 
     def put(self, operations: Sequence[Operation]) -> None:
         """Hand in operations to be computed."""
-        if operations:
-            self._awaited.update([operation.index for operation in operations])
-            self._dispatcher.enqueue(self, operations)
+        for operation in operations:
+            self._awaited.add(operation.index)
+        self._dispatcher.enqueue(self, operations)
 
     async def results(self) -> list[tuple[Operation, Arrival]]:
         """Wait until something came back, and return all that did, each operation once."""
@@ -77,13 +81,14 @@ class Lane:
 class Call:
     """One call that is on its way to a worker, with the operations aboard."""
 
-    __slots__ = ("load", "retries", "sent_at", "spans", "steps", "worker")
+    __slots__ = ("hedged", "load", "retries", "sent_at", "spans", "steps", "worker")
 
     def __init__(self, worker: Worker, load: Load, retries: int, sent_at: float) -> None:
         self.worker = worker
         self.load = load
         self.retries = retries  # how many of them were tried before
         self.sent_at = sent_at
+        self.hedged = False
         self.steps: list[Step] = [operation for _, operation in load]
         self.spans: list[int] = []  # with chains aboard: how many steps each of the load has
 
@@ -133,6 +138,9 @@ class Dispatcher:
         self._retries_in_flight = 0
         self._in_flight = 0
         self._pump_scheduled = False
+        self._latency = LatencyWindow()  # of the calls that were answered, at whatever worker
+        self._hedge_timer: asyncio.TimerHandle | None = None
+        self._hedge_credit = HEDGE_CREDIT  # operations that may be asked for a second time
 
     @property
     def queued(self) -> int:
@@ -150,8 +158,9 @@ class Dispatcher:
 
     def enqueue(self, lane: Lane, operations: Sequence[Operation]) -> None:
         """Let operations of a lane wait for their turn."""
-        self._queue.put(lane, operations)
-        self.kick()
+        if operations:
+            self._queue.put(lane, operations)
+            self.kick()
 
     def withdraw(self, lane: Lane) -> None:
         """Take what a lane has waiting out of the queue."""
@@ -174,6 +183,8 @@ class Dispatcher:
         self._pump_scheduled = True
         for timer in self._timers:
             timer.cancel()
+        if self._hedge_timer is not None:
+            self._hedge_timer.cancel()
         for task in self._calls:
             task.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
@@ -252,9 +263,12 @@ class Dispatcher:
         self._in_flight += count
         self._retries_in_flight += call.retries
         self._pool.sent(call.worker, count)
+        credit = self._hedge_credit + self._settings.hedge_share * count
+        self._hedge_credit = min(credit, HEDGE_CREDIT)
         task = asyncio.get_running_loop().create_task(self._carry_out(call))
         self._calls[task] = call
         task.add_done_callback(self._over)
+        self._hedge_later()
 
     def _over(self, task: asyncio.Task[None]) -> None:
         call = self._calls.pop(task)
@@ -279,8 +293,43 @@ class Dispatcher:
         else:
             now = self._clock.now()
             self._pool.answered(worker, len(steps), now - call.sent_at, now)
+            self._latency.add(now - call.sent_at)
             for (lane, operation), came in zip(call.load, call.arrivals(results), strict=True):
                 lane.deliver(operation, came)
+
+    # When it is late
+
+    def _hedge_later(self) -> None:
+        if self._hedge_timer is None and self._settings.hedge_share > 0:
+            loop = asyncio.get_running_loop()
+            self._hedge_timer = loop.call_later(self._late_s(), self._hedge)
+
+    def _late_s(self) -> float:
+        """After how long a call is late: 95 of 100 were answered sooner."""
+        return max(self._latency.quantile(0.95) or 0.0, HEDGE_AFTER_S)
+
+    def _hedge(self) -> None:
+        """Ask for what is late a second time, at another worker, while there is nothing else."""
+        self._hedge_timer = None
+        if not self._calls:
+            return
+        now, late_s = self._clock.now(), self._late_s()
+        for call in self._calls.values():
+            if self.queued or now - call.sent_at < late_s:
+                break
+            if call.hedged or not self._pool.has_room_besides(call.worker):
+                continue
+            late = [entry for entry in call.load if entry[0].awaits(entry[1])]
+            if len(late) > self._hedge_credit:
+                continue
+            call.hedged = True
+            self._hedge_credit -= len(late)
+            for lane, operation in late:
+                attempts = lane.attempts.setdefault(operation.index, Attempts())
+                attempts.avoid.add(call.worker.key)
+            self._again.extend(late)
+            self.kick()
+        self._hedge_later()
 
     # When it went wrong
 

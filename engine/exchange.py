@@ -1,14 +1,14 @@
 """What one `/compute` call says, and what counts as an answer to it. Pure.
 
 `ask` writes the body for some operations, `read` takes the results out of a reply. A reply counts
-only if it is exactly what was asked for: same operations, same operands, in the same order,
-finite numbers. If `read` raises anything but a `WorkerError`, that is a bug here.
+only if it is exactly what was asked for: same operations, same operands, in the same order; that
+results are finite numbers is the `Reader`'s business. If `read` raises anything but a
+`WorkerError`, that is a bug here.
 """
 
 import contextlib
 from collections.abc import Sequence
 from http import HTTPStatus
-from math import isfinite
 from typing import TypeVar
 
 import msgspec
@@ -69,8 +69,10 @@ def read(reply: Reply, operations: Sequence[Step], *, as_array: bool) -> list[Re
         return [_refusal(reply)]
     if not as_array:
         one = _understood(_read_one, reply.body)
-        _check_echo(one, operations[0].name, _operands(operations[0], None))
-        return [_finite(one.result)]
+        name, operands = operations[0].name, _operands(operations[0], None)
+        if one.operation != name or (one.op1, one.op2) != operands:
+            raise _foreign(one, name, operands)
+        return [one.result]
     items = _understood(_read_many, reply.body)
     if len(items) != len(operations):
         raise BrokenReply(f"answered {len(items)} operations when asked for {len(operations)}")
@@ -100,22 +102,24 @@ def _understood(read_body: Reader[Body], body: bytes) -> Body:
 
 
 def _item(item: ComputedItem, name: str, operands: tuple[Number, ...]) -> Result:
-    _check_echo(item, name, operands)
-    if isinstance(item.result, msgspec.UnsetType):
-        if isinstance(item.error, msgspec.UnsetType):
-            raise BrokenReply("sent an item with neither a result nor an error")
-        return _failure(item.error, item.detail)
-    return _finite(item.result)
-
-
-def _check_echo(echo: Computed | ComputedItem, name: str, operands: tuple[Number, ...]) -> None:
     # By value: a language with one kind of number may write 2 for 2.0. What it then computes is
     # the examination's business.
-    if echo.operation != name or (echo.op1, echo.op2) != operands:
-        raise ForeignReply(
-            f"was asked for {name} of {_shown(operands)}"
-            f" and answered {echo.operation[:20]} of {_shown((echo.op1, echo.op2))}"
-        )
+    if item.operation != name or (item.op1, item.op2) != operands:
+        raise _foreign(item, name, operands)
+    if not isinstance(item.result, msgspec.UnsetType):
+        return item.result
+    if isinstance(item.error, msgspec.UnsetType):
+        raise BrokenReply("sent an item with neither a result nor an error")
+    return _failure(item.error, item.detail)
+
+
+def _foreign(
+    echo: Computed | ComputedItem, name: str, operands: tuple[Number, ...]
+) -> ForeignReply:
+    return ForeignReply(
+        f"was asked for {name} of {_shown(operands)}"
+        f" and answered {echo.operation[:20]} of {_shown((echo.op1, echo.op2))}"
+    )
 
 
 def _shown(operands: tuple[object, ...]) -> str:
@@ -124,12 +128,6 @@ def _shown(operands: tuple[object, ...]) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= 24 else f"{text[:20]}..."
-
-
-def _finite(result: Number) -> Number:
-    if type(result) is float and not isfinite(result):
-        raise BrokenReply("sent a result that is not finite")
-    return result
 
 
 def _refusal(reply: Reply) -> OperationFailed:

@@ -16,7 +16,10 @@ from engine.job import Job, Number
 
 API_VERSION = 1  # of docs/workers.md: what a worker may announce as `api`
 
-WorkerName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+# To Python, `$` also matches before a newline at the end, hence the look-ahead.
+WorkerName = Annotated[
+    str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")
+]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
@@ -29,7 +32,8 @@ class Reader(Generic[Message]):
     """Reads JSON bodies of one kind.
 
     msgspec counts the sign among the 4,300 digits that an integer may have, Python does not: a
-    body that fails for that reason alone is read again by the standard library.
+    body that fails for that reason alone is read again by the standard library. And it does not
+    look at text under a key that it skips, so that UTF-8 is checked apart.
     """
 
     def __init__(self, kind: Any) -> None:  # noqa: ANN401  # a type, or a union of types
@@ -42,6 +46,8 @@ class Reader(Generic[Message]):
         Raises `msgspec.ValidationError` for JSON of the wrong shape, and `ValueError` (of which
         that is one) or `RecursionError` for what is no JSON, or holds no number that Python has.
         """
+        if not body.isascii():
+            str(body, "utf-8")
         try:
             return self._decode(body)  # type: ignore[no-any-return]
         except msgspec.ValidationError as error:

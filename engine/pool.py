@@ -123,6 +123,7 @@ class Worker:
         self.faults = 0  # answers that were none, in a row
         self.deaths = 0
         self.readmit_at = now
+        self.first_announced_at = self.announced_at = now
         self.rests_until = now
         self.calls = 0  # in flight
         self.in_flight = 0  # operations in flight
@@ -174,6 +175,7 @@ class WorkerPool:
         self._dispatch = dispatch
         self._on_change = on_change
         self._workers: dict[WorkerKey, Worker] = {}
+        self._at: dict[str, list[Worker]] = {}  # by address
         # Free places of LIVE workers, one entry a place, grouped by what the workers take: the
         # longest unused is handed out first, in constant time however many workers there are.
         self._free: dict[frozenset[str], deque[Worker]] = {}
@@ -213,16 +215,35 @@ class WorkerPool:
             self._make_room()
             worker = Worker(key, abilities, now)
             self._workers[key] = worker
+            self._at.setdefault(url, []).append(worker)
+            self._supersede(worker, now)
             self._on_change(worker, State.CANDIDATE)
             return worker
         if worker.abilities != abilities:
             # Another program than before, it seems: what it passed says nothing any more.
             self._to(worker, State.CANDIDATE, "announced other abilities than before", now)
             worker.abilities = abilities
+        worker.announced_at = now
+        self._supersede(worker, now)
         self._happen(worker, Event.ANNOUNCED, now)
         if worker.state is not State.LIVE:
             worker.probe_at = min(worker.probe_at, max(now, worker.readmit_at))
         return worker
+
+    def _supersede(self, worker: Worker, now: float) -> None:
+        """Let those go that had this worker's address before it.
+
+        Addresses are given out again, and then probes of the one that had it reach the one that
+        has it. Whoever is in trouble goes at once; anybody else when it has kept silent while
+        this worker announced itself twice.
+        """
+        again = worker.announced_at > worker.first_announced_at
+        for other in [other for other in self._at[worker.url] if other is not worker]:
+            silent = again and other.announced_at < worker.first_announced_at
+            if silent or other.state in (State.SUSPECT, State.DEAD, State.REJECTED):
+                self._happen(other, Event.LEFT, now, f"{worker.name} is at its address now")
+                if other.state is State.DRAINING:
+                    self._forget_if_gone(other)
 
     def _make_room(self) -> None:
         if len(self._workers) < self._settings.max:
@@ -241,7 +262,7 @@ class WorkerPool:
         """
         leaving = [w for w in self._workers.values() if w.name == name and matches(w)]
         if not leaving:
-            raise WorkerNotFound(f"no worker {name!r} is in the pool; GET /workers lists them")
+            raise WorkerNotFound("no worker of this name is in the pool; GET /workers lists them")
         for worker in leaving:
             self._happen(worker, Event.LEFT, now, "took leave")
             self._forget_if_gone(worker)
@@ -338,6 +359,15 @@ class WorkerPool:
             worker.calls += 1
             return worker
         return None
+
+    def has_room_besides(self, worker: Worker) -> bool:
+        """Return whether a worker that takes all that this one takes has a free place too."""
+        return any(
+            other is not worker
+            for takes, free in self._free.items()
+            if takes >= worker.operations
+            for other in free
+        )
 
     def put_back(self, worker: Worker) -> None:
         """Give a place back unused: there was nothing for this worker."""
@@ -473,4 +503,7 @@ class WorkerPool:
     def _forget(self, worker: Worker) -> None:
         if self._workers.get(worker.key) is worker:  # not one that came back under the same key
             del self._workers[worker.key]
+            self._at[worker.url].remove(worker)
+            if not self._at[worker.url]:
+                del self._at[worker.url]
             self._on_change(worker, worker.state)

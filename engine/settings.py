@@ -5,10 +5,20 @@ names and values that do not fit are refused, all of them at once, each with its
 source: a typing error must not become a default. Nothing else in the house has defaults.
 """
 
-import contextlib
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_type_hints
+from math import inf
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 import yaml
@@ -16,11 +26,13 @@ from msgspec import Meta
 
 from engine.errors import SettingsError
 
-Count = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1, le=10**12)]  # a typing error, not a wish, is beyond
+Seconds = Annotated[float, Meta(gt=0, le=1e9)]  # 30 years; an infinite wait is a hang
 Share = Annotated[float, Meta(ge=0, le=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]  # 0: any that is free
 OperationName = Annotated[str, Meta(min_length=1, max_length=100)]
+Url = Annotated[str, Meta(pattern=r"^https?://\S+\Z")]
+UrlOrNone = Annotated[str, Meta(pattern=r"^(https?://\S+)?\Z")]
 
 ENVIRONMENT_PREFIX = "EXECUTOR_"
 NOT_SETTINGS = frozenset({"MASTER", "CRASH_AT", "PUBLISH"})  # the client's, the tests', compose's
@@ -111,16 +123,19 @@ class DispatchSettings(Section, frozen=True, kw_only=True):
     """And how many may be in any case."""
     poison_deaths: Count = 3
     """Workers that may die with an operation aboard before its job fails for it."""
+    hedge_share: Share = 0.05
+    """Operations that may be asked for a second time elsewhere when they are late, as a share of
+    all, while workers idle. 0 never does; more buys little: the rest is late for other reasons."""
 
 
 class JobsSettings(Section, frozen=True, kw_only=True):
     """What becomes of jobs."""
 
-    deadline_s: Annotated[float, Meta(gt=0)] | None = None
+    deadline_s: Seconds | None = None
     """Seconds after submission at which an unfinished job fails. None: it waits for workers."""
-    keep: Count = 100_000
-    """Finished jobs whose record is kept; older ones are forgotten."""
-    keep_s: Annotated[float, Meta(gt=0)] | None = None
+    keep: Annotated[int, Meta(ge=100, le=10**12)] = 100_000
+    """Finished jobs whose record is kept; older ones are forgotten. `/jobs` promises 100."""
+    keep_s: Seconds | None = None
     """Seconds for which the record of a finished job is kept. None: as long as there is room."""
     balance: bool = True
     """Whether runs of integer additions and multiplications become trees: log n rounds, not n."""
@@ -171,9 +186,9 @@ class WorkerSettings(Section, frozen=True, kw_only=True):
     """Where it listens."""
     port: Port = 8082
     """0 takes any that is free, and announces it."""
-    master: str = "http://127.0.0.1:8080"
+    master: Url = "http://127.0.0.1:8080"
     """Where it announces itself."""
-    url: str = ""
+    url: UrlOrNone = ""
     """The address to announce; '' lets the master take the one that it sees."""
     operations: Annotated[list[OperationName], Meta(min_length=1)] = msgspec.field(
         default_factory=lambda: ["sum", "sub", "mul", "div"]
@@ -212,13 +227,24 @@ def from_yaml(text: str, source: str, section: str) -> Iterator[Value]:
     """Yield the settings of `section` in a YAML file, which may have sections of others too."""
     try:
         document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  # it is a SafeLoader
+        yield from _flat(_section_of(document, source, section), (), source)
     except yaml.YAMLError as error:
         raise SettingsError(f"{source} is no YAML: {error}") from None
+    except RecursionError:
+        raise SettingsError(f"{source} is nested without end; write it flat") from None
+
+
+def _section_of(document: object, source: str, section: str) -> dict[Any, Any]:
     if document is None:
-        return
+        return {}
     if not isinstance(document, dict) or not set(document) <= set(SECTIONS):
         raise SettingsError(f"{source}: the top level has the sections master and worker only")
-    yield from _flat(document.get(section) or {}, (), source)
+    settings = document.get(section)
+    if settings is None:
+        return {}
+    if not isinstance(settings, dict):
+        raise SettingsError(f"{source}: {section} is a section; write its settings as key: value")
+    return settings
 
 
 def _flat(tree: object, path: tuple[str, ...], source: str) -> Iterator[Value]:
@@ -252,16 +278,28 @@ class _Text(str):
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key that is given twice."""
+    """A safe loader that refuses a key that is given twice, and reads 1e3 as the number it is."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = {key for key in keys if keys.count(key) > 1}
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
         if twice:
             raise yaml.constructor.ConstructorError(
-                None, None, f"{', '.join(map(str, twice))} is given twice", node.start_mark
+                None, None, f"{', '.join(twice)} is given twice; keep one", node.start_mark
             )
         return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what `_StrictLoader` reads: text that looks like 1e3 has to have quotes."""
+
+
+for _side in (_StrictLoader, _Dumper):
+    _side.add_implicit_resolver(  # YAML 1.2 does; to 1.1, a float needs a point and a sign
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+\Z"),
+        list("-+.0123456789"),
+    )
 
 
 def settle(kind: type[Settings], values: Iterable[Value]) -> tuple[Settings, dict[str, str]]:
@@ -273,16 +311,19 @@ def settle(kind: type[Settings], values: Iterable[Value]) -> tuple[Settings, dic
     faults: list[str] = []
     given: dict[tuple[str, ...], object] = {}
     sources = {".".join(path): "default" for path in known}
+    sections = {path[:depth] for path in known for depth in range(1, len(path))}
     for value in values:
         leaf = known.get(value.path)
-        if leaf is None:
+        if leaf is not None:
+            try:
+                given[value.path] = _converted(value.value, leaf)
+                sources[value.name] = value.source
+            except (msgspec.ValidationError, yaml.YAMLError, ValueError) as error:
+                faults.append(_unfit(value, leaf, error))
+        elif value.path not in sections:
             faults.append(_unknown(value, known))
-            continue
-        try:
-            given[value.path] = _converted(value.value, leaf)
-            sources[value.name] = value.source
-        except (msgspec.ValidationError, yaml.YAMLError) as error:
-            faults.append(f"{value.name} ({value.source}): {error}")
+        elif value.value is not None:  # a section may be empty, all in comments
+            faults.append(f"{value.name} ({value.source}): is a section; set what is in it")
     if faults:
         raise SettingsError("these settings cannot be used:\n  " + "\n  ".join(faults))
     return _built(kind, given, ()), sources
@@ -299,15 +340,28 @@ def _leaves(kind: type[Section], path: tuple[str, ...]) -> Iterator[tuple[tuple[
 
 def _converted(value: object, hint: Any) -> object:  # noqa: ANN401  # a type, with its bounds
     if isinstance(value, _Text):
-        if hint is str:
-            return str(value)
-        if msgspec.inspect.is_struct_type(hint) or "list" in str(hint):
-            return msgspec.convert([item.strip() for item in value.split(",")], hint)
-        value = yaml.safe_load(value)
-    if isinstance(value, str) and hint is not str:  # YAML's 1e3 is text, to YAML 1.1
-        with contextlib.suppress(ValueError):
-            value = float(value)
+        if _plain(hint) is str:
+            value = str(value)
+        elif get_origin(_plain(hint)) is list:
+            value = [item.strip() for item in value.split(",")]
+        else:
+            value = yaml.load(value, Loader=_StrictLoader)  # noqa: S506  # it is a SafeLoader
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # 1e3 is a number of things too, and an integer is a float to msgspec
     return msgspec.convert(value, hint)
+
+
+def _plain(hint: Any) -> Any:  # noqa: ANN401  # a type
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def _unfit(value: Value, hint: Any, error: Exception) -> str:  # noqa: ANN401  # a type
+    says = str(error)
+    if _plain(hint) is str and isinstance(value.value, int | float):
+        says += "; put it in quotes"
+    elif "matching regex" in says:  # the only patterns are those of URLs
+        says = "Expected a URL, such as http://127.0.0.1:8080"
+    return f"{value.name} ({value.source}): {says}"
 
 
 def _unknown(value: Value, known: Iterable[tuple[str, ...]]) -> str:
@@ -347,5 +401,6 @@ def _write(
             _write(value, sources, (*path, name), lines)
         else:
             shown = "(set)" if name == SECRET and value else value
-            text = yaml.safe_dump(shown, default_flow_style=True).removesuffix("...\n").strip()
+            text = yaml.dump(shown, Dumper=_Dumper, default_flow_style=True, width=inf)
+            text = text.removesuffix("...\n").strip()
             lines.append(f"{indent}{name}: {text}  # {sources['.'.join((*path, name))]}")

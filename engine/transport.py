@@ -95,10 +95,18 @@ class HttpTransport:
         return Reply(response.code, response.body, _retry_after_s(response))
 
 
+class _Curl(CurlAsyncHTTPClient):
+    """A client that may be closed while requests are on their way."""
+
+    def close(self) -> None:
+        super().close()
+        # Closing a transfer makes libcurl set Tornado's timer, which would find nothing any more.
+        if self._timeout is not None:
+            self.io_loop.remove_timeout(self._timeout)
+
+
 def _client(max_clients: int) -> CurlAsyncHTTPClient:
-    return CurlAsyncHTTPClient(
-        force_instance=True, max_clients=max_clients, max_body_size=MAX_REPLY_BYTES
-    )
+    return _Curl(force_instance=True, max_clients=max_clients, max_body_size=MAX_REPLY_BYTES)
 
 
 def _prepare(curl: pycurl.Curl) -> None:

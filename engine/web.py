@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import msgspec
 from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPServerRequest
+from tornado.iostream import IOStream
 from tornado.web import Application, HTTPError, RequestHandler
 
 from engine.errors import ExecutorError
@@ -31,16 +33,26 @@ BACKLOG = 4096
 
 
 class RequestRefused(ExecutorError):
-    """Raised when a request cannot be served as it stands; carries its own status and code."""
+    """Raised when a request cannot be served as it stands; carries its own status and code.
 
-    def __init__(self, status: HTTPStatus, code: str, detail: str) -> None:
+    And the headers that belong to it: Tornado forgets those set before an error.
+    """
+
+    def __init__(self, status: HTTPStatus, code: str, detail: str, **headers: str) -> None:
         super().__init__(detail)
         self.status = status
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.code = code  # type: ignore[misc]  # one class for all that is wrong with a request
 
 
 class ApiHandler(RequestHandler):
     """A handler that reads messages, responds with messages, and tells problems."""
+
+    def __init__(self, application: Application, request: HTTPServerRequest, **given: Any) -> None:  # noqa: ANN401  # Tornado's
+        # A body is JSON, whatever its type says: Tornado would read a form first, and refuse
+        # the request when it finds none.
+        request.headers.pop("Content-Type", None)
+        super().__init__(application, request, **given)
 
     def read(self, reader: Reader[Message]) -> Message:
         """Return the body as a message. Raises `RequestRefused`."""
@@ -81,6 +93,9 @@ class ApiHandler(RequestHandler):
             )
         problem = self.problem_of(error)
         self.set_status(problem.status)
+        if isinstance(error, RequestRefused):
+            for name, value in error.headers.items():
+                self.set_header(name, value)
         self.set_header("Content-Type", PROBLEM_TYPE)
         self.finish(encode(problem))
 
@@ -88,8 +103,8 @@ class ApiHandler(RequestHandler):
         status = HTTPStatus(error.status_code)
         if status is HTTPStatus.METHOD_NOT_ALLOWED:
             allowed = ", ".join(self._allowed())
-            self.set_header("Allow", allowed)
-            return RequestRefused(status, "method_not_allowed", f"this path takes {allowed}")
+            detail = f"this path takes {allowed}"
+            return RequestRefused(status, "method_not_allowed", detail, Allow=allowed)
         return RequestRefused(status, "invalid_request", error.log_message or status.phrase)
 
     def _allowed(self) -> list[str]:
@@ -125,11 +140,11 @@ class ApiHandler(RequestHandler):
     def refuse_without(self, token: str) -> None:
         """Raise a 401 unless the request carries the shared token."""
         if not self.has_token(token):
-            self.set_header("WWW-Authenticate", "Bearer")
             raise RequestRefused(
                 HTTPStatus.UNAUTHORIZED,
                 "unauthorized",
                 "this takes the shared token; set token alike at the master and at all workers",
+                WWW_Authenticate="Bearer",
             )
 
     def compute_etag(self) -> None:
@@ -152,10 +167,15 @@ class NotFoundHandler(ApiHandler):
         """Need nothing."""
 
     def prepare(self) -> None:
-        """Answer at once, whatever the method."""
-        raise RequestRefused(
-            HTTPStatus.NOT_FOUND, "not_found", f"nothing is at {quoted(self.request.path)}"
-        )
+        """Answer at once, before anything is read."""
+        raise self._not_found()
+
+    def _translated(self, _error: HTTPError) -> RequestRefused:
+        return self._not_found()  # a method that Tornado does not know never gets to prepare()
+
+    def _not_found(self) -> RequestRefused:
+        path = quoted(self.request.path)
+        return RequestRefused(HTTPStatus.NOT_FOUND, "not_found", f"nothing is at {path}")
 
 
 def refuse_what_is_no_json(body: bytes) -> None:
@@ -187,9 +207,24 @@ def application(routes: list[Any], given: dict[str, Any]) -> Application:
     )
 
 
-def server(app: Application, *, max_body_bytes: int, idle_s: float) -> HTTPServer:
+class BoundedServer(HTTPServer):
+    """An HTTP server that closes connections over a bound, before a word is said."""
+
+    max_connections: int
+
+    def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
+        """Take a new connection if there is room for it."""
+        if len(self._connections) >= self.max_connections:
+            stream.close()
+        else:
+            super().handle_stream(stream, address)
+
+
+def server(
+    app: Application, *, max_body_bytes: int, max_connections: int, idle_s: float
+) -> HTTPServer:
     """Return a server for `app` that is bounded in every direction."""
-    return HTTPServer(
+    bounded = BoundedServer(
         app,
         max_body_size=max_body_bytes,
         max_buffer_size=max_body_bytes + MAX_HEADER_BYTES,
@@ -197,3 +232,5 @@ def server(app: Application, *, max_body_bytes: int, idle_s: float) -> HTTPServe
         idle_connection_timeout=idle_s,
         body_timeout=BODY_TIMEOUT_S,
     )
+    bounded.max_connections = max_connections
+    return bounded

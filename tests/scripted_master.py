@@ -115,6 +115,7 @@ def a_worker(name: str = "w1", **more: object) -> dict[str, Any]:
         "failed": 0,
         "latency_p50_s": 0.001,
         "latency_p95_s": None,
+        "chains": False,
         "last_seen_s": 0.5,
         "reason": None,
     } | more

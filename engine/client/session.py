@@ -5,7 +5,6 @@ with a sentence and, where jobs go on without us, how to come back to them.
 """
 
 import asyncio
-import os
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -57,7 +56,7 @@ class Wishes:
 
     def _console(self, *, stderr: bool) -> Console:
         # With "auto", rich looks at the stream, at NO_COLOR and at TERM.
-        return Console(
+        return _Console(
             stderr=stderr,
             force_terminal=True if self.color == "always" else None,
             no_color={"always": False, "never": True}.get(self.color),
@@ -80,6 +79,12 @@ class Wishes:
         """Return how to call this program for `command` with the same master."""
         master = "" if self.master == DEFAULT_MASTER else f"--master {self.master} "
         return f"{self.program} {master}{command}"
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `run`, which knows the exit code; rich would end the program itself."""
+        raise  # noqa: PLE0704  # rich calls this where it has caught the BrokenPipeError
 
 
 class Stop(click.ClickException):
@@ -137,11 +142,10 @@ def run(
 
     try:
         code = asyncio.run(attempt())
-        sys.stdout.flush()
+        sys.stdout.flush()  # here, and not where the interpreter ends and complains
     except KeyboardInterrupt:
         raise Stop(wishes, INTERRUPTED, "interrupted") from None
     except BrokenPipeError:
-        _close_quietly()
         code = PIPE_CLOSED
     raise click.exceptions.Exit(code)
 
@@ -167,8 +171,3 @@ def _stop(wishes: Wishes, error: ClientError, *lines: str) -> Stop:
         return Stop(wishes, UNKNOWN_JOB, error.detail)
     code = OUT_OF_REACH if error.is_bare or error.status >= 500 else REFUSED
     return Stop(wishes, code, f"{error.detail} ({error.code})", *lines)
-
-
-def _close_quietly() -> None:
-    # What is still buffered would raise once more when the interpreter flushes stdout at its end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -39,6 +39,11 @@ def private_app(master: Master) -> Application:
     return application(PRIVATE, {"master": master})
 
 
-def serve(app: Application, max_body_bytes: int) -> HTTPServer:
+def serve(app: Application, max_body_bytes: int, max_connections: int) -> HTTPServer:
     """Return a server for `app`."""
-    return server(app, max_body_bytes=max_body_bytes, idle_s=IDLE_CONNECTION_S)
+    return server(
+        app,
+        max_body_bytes=max_body_bytes,
+        max_connections=max_connections,
+        idle_s=IDLE_CONNECTION_S,
+    )

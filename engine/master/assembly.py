@@ -77,6 +77,7 @@ class Master:
         if self._heartbeat is not None:
             self._heartbeat.cancel()
             await asyncio.gather(self._heartbeat, return_exceptions=True)
+        await self.clock.sleep(0)  # what the client has yet to tell comes before its end
         self._transport.close()
 
     def announce(self, announcement: Announcement, url: str) -> Worker:

@@ -4,7 +4,6 @@ No handler knows a rule about jobs or workers; `engine/web.py` has what is commo
 """
 
 import hashlib
-import math
 import re
 from http import HTTPStatus
 
@@ -77,13 +76,10 @@ class BaseHandler(ApiHandler):
         text = self.parameter("wait")
         if text is None:
             return self._preferred_wait_s()
-        try:
-            seconds = float(text)
-        except ValueError:
-            seconds = math.nan
-        if not 0 <= seconds <= LONGEST_WAIT_S:
+        is_number = re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,9})?", text)  # float() takes far more
+        if not is_number or float(text) > LONGEST_WAIT_S:
             raise _invalid_parameter("wait", text, f"a number of seconds, 0 to {LONGEST_WAIT_S:g}")
-        return seconds
+        return float(text)
 
     def _preferred_wait_s(self) -> float | None:
         preferred = re.search(

@@ -85,3 +85,23 @@ def test_both_workers_are_listed(cluster: LocalCluster) -> None:
     """As live."""
     lines = client(cluster, "workers").stdout.splitlines()
     assert [line.split("\t")[1] for line in lines] == ["live", "live"]
+
+
+def test_a_client_that_waits_outlives_a_master_that_is_killed(tmp_path: Path) -> None:
+    """The restarted master knows the job, and the client has not given up."""
+    with LocalCluster(0, ["--data", str(tmp_path)]) as cluster:
+        command = [sys.executable, str(ROOT / "client.py"), "--master", cluster.url]
+        with subprocess.Popen(
+            [*command, "submit", "6*7", "--wait"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stderr is not None
+            assert process.stderr.readline() == "job 1 submitted\n"
+            cluster.master.kill()
+            assert process.stderr.readline().endswith("; asking again\n")
+            cluster.start_master()
+            cluster.start_worker()
+            out, _ = process.communicate()
+    assert (process.returncode, out) == (0, "42\n")

@@ -371,7 +371,7 @@ def test_every_state_has_its_row_and_every_row_leads_somewhere() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2)), max_size=200))
-def test_whatever_happens_no_worker_holds_more_calls_than_it_has_places(
+def test_whatever_happens_no_worker_holds_more_calls_than_it_has_places(  # noqa: C901  # a script
     script: list[tuple[int, int]],
 ) -> None:
     """And only LIVE workers are ever handed out; free places and calls always add up."""
@@ -407,3 +407,38 @@ def test_whatever_happens_no_worker_holds_more_calls_than_it_has_places(
             assert known.calls == calls.count(known) <= 2
             free = sum(1 for free in pool._free.get(ALL, ()) if free is known)
             assert free == (2 - known.calls if known.state is State.LIVE else 0)
+
+
+def test_a_new_name_at_an_address_lets_the_dead_one_there_go() -> None:
+    """Addresses are given out again: the dead must not live on by the newcomer's answers."""
+    pool = a_pool()
+    ghost = dead(pool)
+    newcomer = announced(pool, "newcomer", 1.0)
+    assert [worker.name for worker in pool] == ["newcomer"]
+    assert newcomer.url == ghost.url
+
+
+def test_a_live_worker_whose_address_another_one_announces_twice_is_gone() -> None:
+    """It died unnoticed: the probes that it seemed to answer were the newcomer's."""
+    pool = a_pool()
+    admitted(pool, "ghost", 0.0)
+    announced(pool, "ghost", 1.0)
+    admitted(pool, "newcomer", 1.5)
+    assert len(pool) == 2
+    announced(pool, "newcomer", 2.5)
+    assert [worker.name for worker in pool] == ["newcomer"]
+    assert taken(pool, 3.0) == ["newcomer", "newcomer"]
+
+
+def test_two_names_at_one_address_that_both_announce_themselves_both_stay() -> None:
+    """Who is heard of is there."""
+    pool = a_pool()
+    for now in (0.0, 1.0, 2.0, 3.0):
+        announced(pool, "a", now)
+        announced(pool, "b", now)
+    for worker in pool:
+        pool.passed(worker, 3.0)
+    for now in (4.0, 5.0, 6.0):
+        announced(pool, "a", now)
+        announced(pool, "b", now)
+    assert sorted(worker.name for worker in pool) == ["a", "b"]

@@ -352,6 +352,14 @@ def test_a_master_that_cannot_tell_is_told_from_an_unknown_job(
     assert "older than this client" in result.stderr
 
 
+def test_a_master_that_fails_is_not_taken_for_an_older_one(master: ScriptedMaster) -> None:
+    """Its own words say more."""
+    master.script("GET /job/47/why", problem(500, "internal_error", "that should not happen"))
+    result = client(master.url, "why", "47")
+    assert result.exit_code == 3
+    assert "that should not happen" in result.stderr
+
+
 def test_workers_are_a_line_each(master: ScriptedMaster) -> None:
     """With the reason behind a state that needs one."""
     rejected = a_worker("w2", state="rejected", reason="7/2 was 3")
@@ -365,7 +373,9 @@ def test_items_as_json_are_a_line_each(master: ScriptedMaster) -> None:
     """With all that the master says of them."""
     master.script("GET /workers", Reply([a_worker("w1"), a_worker("w2")]))
     lines = client(master.url, "workers", "--json").stdout.splitlines()
-    assert [json.loads(line) for line in lines] == [a_worker("w1"), a_worker("w2")]
+    told = [json.loads(line) for line in lines]
+    assert [each | a_worker(each["name"]) for each in told] == told
+    assert [each["name"] for each in told] == ["w1", "w2"]
 
 
 def test_top_shows_the_pool_and_the_queue(master: ScriptedMaster) -> None:

@@ -217,7 +217,10 @@ def test_a_master_that_falls_silent_is_given_time_for_a_restart(master: Scripted
 
 
 def test_silence_is_counted_from_the_last_answer(master: ScriptedMaster) -> None:
-    """Two short silences are not a long one."""
+    """Two short silences are not a long one, whatever the answer between them was."""
+    busy = problem(503, "overloaded", "too much to do", retry_after=1)
+    master.script("GET /job/48", *[*[HANG_UP] * 4, busy] * 4, Reply(a_job(48, 2)))
+    assert Run(master.url)(lambda errand: errand.ending(48)).answer == 2
     pattern = [HANG_UP] * 7 + [Reply(running())]
     master.script("GET /job/47", *pattern * 3, Reply(a_job(47, 2)))
     run = Run(master.url)

@@ -61,7 +61,7 @@ def test_ctrl_c_ends_a_program_that_waits_for_a_line(master: ScriptedMaster) -> 
     assert err == b"error: interrupted\nlines from 2 on were not submitted\n"
 
 
-@pytest.mark.parametrize("args", [["status", "1"], ["submit", "-"]])
+@pytest.mark.parametrize("args", [["status", "1"], ["submit", "-"], ["jobs", "--color", "always"]])
 def test_a_closed_pipe_is_quiet(master: ScriptedMaster, args: list[str]) -> None:
     """`client.py ... | head` has had enough: nobody wants a traceback for that."""
     calculate(master)

@@ -1,0 +1,619 @@
+"""What only the durable store promises: disks, locks, damage, versions, and its groups."""
+
+import asyncio
+import os
+import resource
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from engine.errors import IdempotencyConflict, StoreDamaged, StoreError, StoreLocked
+from engine.job import Job, JobId, Outcome
+from engine.store.base import Counts, NewJob
+from engine.store.database import FILE, Database
+from engine.store.rows import PAGE, UNFINISHED
+from engine.store.schema import APPLICATION_ID, MIGRATIONS
+from engine.store.sqlite import GROUP_ROWS, SqliteStore
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parents[3]
+ANSWER = Outcome(answer=7)
+
+
+def run(store: SqliteStore, law: Callable[[SqliteStore], Awaitable[T]]) -> T:
+    """Run `law` on an open store, and close it."""
+
+    async def whole() -> T:
+        await store.open()
+        try:
+            return await law(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(whole())
+
+
+def opening(store: SqliteStore) -> None:
+    """Open a store and close it."""
+
+    async def nothing(_: SqliteStore) -> None:
+        return
+
+    run(store, nothing)
+
+
+async def added(store: SqliteStore, *tasks: str) -> list[Job]:
+    """Add tasks without keys."""
+    return await store.add([NewJob(task) for task in tasks], 1.0)
+
+
+class Watched(Database):
+    """A database that notes how many jobs were committed each time."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.commits: list[int] = []
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        super()._commit(connection)
+        self.commits.append(connection.execute("SELECT count(*) FROM jobs").fetchone()[0])
+
+
+class Small(Database):
+    """A database on a disk that is full soon: SQLite's own limit, so the error is the real one."""
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = super()._connect()
+        connection.execute("PRAGMA max_page_count = 40")
+        return connection
+
+
+@contextmanager
+def no_file_grows_beyond(size: int) -> Iterator[None]:
+    """Let every write beyond `size` bytes fail, as an unreliable disk would: EFBIG is no ENOSPC."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+# Durable
+
+
+def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+    """Jobs, outcomes, keys, counts, and the number that comes next."""
+
+    async def before(store: SqliteStore) -> list[Job]:
+        await store.add([NewJob("1", "key", "body"), NewJob("2"), NewJob("3"), NewJob("4")], 1.0)
+        await store.finish(JobId(1), ANSWER, 2.0)
+        await store.finish(JobId(2), Outcome(error="overflow", detail="too large"), 2.0)
+        await store.finish(JobId(4), ANSWER, 2.0)
+        await store.prune(2, None, 1)  # the oldest, which is the one with the key
+        await store.add([NewJob("5", "key", "another body")], 3.0)
+        return await store.page(100)
+
+    async def after(store: SqliteStore) -> list[Job]:
+        assert store.counts == Counts(unfinished=2, succeeded=1, failed=1)
+        jobs = await store.page(100)
+        with pytest.raises(IdempotencyConflict):
+            await store.add([NewJob("5", "key", "body")], 3.0)
+        assert [job.job_id for job in await added(store, "6")] == [6]
+        return jobs
+
+    assert run(SqliteStore(tmp_path), before) == run(SqliteStore(tmp_path), after)
+
+
+def test_numbers_are_not_used_again_after_all_jobs_are_forgotten_and_a_restart(
+    tmp_path: Path,
+) -> None:
+    """The last number is kept apart from the jobs."""
+
+    async def before(store: SqliteStore) -> None:
+        await added(store, "1", "2")
+        await store.finish(JobId(1), ANSWER, 2.0)
+        await store.finish(JobId(2), ANSWER, 2.0)
+        assert await store.prune(0, None, 100) == 2
+
+    async def after(store: SqliteStore) -> None:
+        assert [job.job_id for job in await added(store, "3")] == [3]
+
+    run(SqliteStore(tmp_path), before)
+    run(SqliteStore(tmp_path), after)
+
+
+ADD_UNTIL_KILLED = """
+import asyncio, sys
+from pathlib import Path
+from engine.job import JobId, Outcome
+from engine.store.base import NewJob
+from engine.store.sqlite import SqliteStore
+
+async def main():
+    store = SqliteStore(Path(sys.argv[1]))
+    await store.open()
+    while True:
+        (job,) = await store.add([NewJob("1+1")], 1.0)
+        await store.finish(job.job_id, Outcome(answer=2), 2.0)
+        print(job.job_id, flush=True)
+
+asyncio.run(main())
+"""
+
+
+def last_job_of_a_killed_writer(directory: Path) -> JobId:
+    """Let a process write until it is killed; return the last job that it said was finished."""
+    with subprocess.Popen(
+        [sys.executable, "-c", ADD_UNTIL_KILLED, str(directory)], stdout=subprocess.PIPE, cwd=ROOT
+    ) as process:
+        assert process.stdout is not None
+        said = [process.stdout.readline() for _ in range(50)]
+        process.send_signal(signal.SIGKILL)
+        said += process.stdout.readlines()
+    return JobId(int([line for line in said if line.endswith(b"\n")][-1]))
+
+
+def test_a_process_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
+    """Its lock dies with it, and what it had committed is read from the WAL."""
+    last = last_job_of_a_killed_writer(tmp_path)
+    assert (tmp_path / f"{FILE}-wal").stat().st_size > 0
+
+    async def law(store: SqliteStore) -> None:
+        assert store.counts.succeeded >= last
+        assert await store.get(last) == Job(last, "1+1", 1.0, Outcome(answer=2), 2.0)
+
+    run(SqliteStore(tmp_path), law)
+
+
+def test_closing_writes_what_waits_and_empties_the_wal(tmp_path: Path) -> None:
+    """Whoever had asked before is answered, in however many groups."""
+
+    async def whole() -> None:
+        store = SqliteStore(tmp_path)
+        await store.open()
+        asked = [asyncio.ensure_future(added(store, "1")) for _ in range(GROUP_ROWS + 1)]
+        await asyncio.sleep(0)  # lets them ask
+        await store.close()
+        assert all(future.done() for future in asked)
+        assert len(await asyncio.gather(*asked)) == GROUP_ROWS + 1
+
+    asyncio.run(whole())
+    assert not (tmp_path / f"{FILE}-wal").exists()
+
+
+def test_a_closed_store_promises_nothing(tmp_path: Path) -> None:
+    """Reads and writes alike are refused, and do not wait for ever."""
+
+    async def whole() -> None:
+        store = SqliteStore(tmp_path)
+        with pytest.raises(StoreError, match="not open"):
+            await added(store, "1")
+        await store.open()
+        await store.close()
+        with pytest.raises(StoreError, match="not open"):
+            await added(store, "1")
+        with pytest.raises(StoreError, match="not open"):
+            await store.get(JobId(1))
+
+    asyncio.run(whole())
+
+
+# Groups
+
+
+def test_all_that_is_asked_in_one_turn_is_one_commit(tmp_path: Path) -> None:
+    """And what comes while it is written is the next one."""
+    database = Watched(tmp_path)
+
+    async def law(store: SqliteStore) -> None:
+        await asyncio.gather(*(added(store, "1") for _ in range(GROUP_ROWS)))
+        assert database.commits == [GROUP_ROWS]
+        await added(store, "1")
+        assert database.commits == [GROUP_ROWS, GROUP_ROWS + 1]
+
+    run(SqliteStore(tmp_path, lambda _: database), law)
+
+
+def test_a_group_is_bounded_in_number(tmp_path: Path) -> None:
+    """A read that comes after many writes does not wait for all of them."""
+    database = Watched(tmp_path)
+
+    async def law(store: SqliteStore) -> None:
+        await asyncio.gather(*(added(store, "1") for _ in range(GROUP_ROWS * 2 + 1)))
+        assert database.commits == [GROUP_ROWS, GROUP_ROWS * 2, GROUP_ROWS * 2 + 1]
+
+    run(SqliteStore(tmp_path, lambda _: database), law)
+
+
+def test_a_group_is_bounded_in_bytes(tmp_path: Path) -> None:
+    """Large tasks go a few at a time."""
+    database = Watched(tmp_path)
+
+    async def law(store: SqliteStore) -> None:
+        await asyncio.gather(*(added(store, "1" * 2**21) for _ in range(6)))
+        assert database.commits == [4, 6]
+
+    run(SqliteStore(tmp_path, lambda _: database), law)
+
+
+def test_a_read_shows_nothing_of_the_group_that_it_is_in(tmp_path: Path) -> None:
+    """It is answered with what was committed before."""
+
+    async def law(store: SqliteStore) -> None:
+        await added(store, "1")
+        finished, seen, page = await asyncio.gather(
+            store.finish(JobId(1), ANSWER, 2.0), store.get(JobId(1)), store.page(100)
+        )
+        assert finished
+        assert seen == Job(JobId(1), "1", 1.0)
+        assert page == [seen]
+
+    run(SqliteStore(tmp_path), law)
+
+
+def test_a_caller_that_is_gone_hurts_nobody(tmp_path: Path) -> None:
+    """Its job may be there; all others are."""
+
+    async def law(store: SqliteStore) -> None:
+        gone = asyncio.ensure_future(added(store, "1"))
+        stays = asyncio.ensure_future(added(store, "2"))
+        await asyncio.sleep(0)  # lets them ask
+        gone.cancel()
+        assert [job.task for job in await stays] == ["2"]
+
+    run(SqliteStore(tmp_path), law)
+
+
+@pytest.mark.parametrize(
+    "new", [NewJob("\ud800"), NewJob("1", "\ud800"), NewJob("1", "key", "\ud800")]
+)
+def test_what_is_no_text_is_refused_and_hurts_nobody(tmp_path: Path, new: NewJob) -> None:
+    """Half a surrogate pair has no bytes that could be written."""
+
+    async def law(store: SqliteStore) -> None:
+        refused, jobs = await asyncio.gather(
+            store.add([new], 1.0), added(store, "2"), return_exceptions=True
+        )
+        assert isinstance(refused, ValueError)
+        assert jobs == [Job(JobId(1), "2", 1.0)]
+
+    run(SqliteStore(tmp_path), law)
+
+
+def test_an_answer_that_python_does_not_print_is_refused_and_the_job_stays(tmp_path: Path) -> None:
+    """An integer of more than 4,300 digits: the job can still be finished otherwise."""
+
+    async def law(store: SqliteStore) -> None:
+        await added(store, "1")
+        with pytest.raises(ValueError, match="4300 digits"):
+            await store.finish(JobId(1), Outcome(answer=10**4300), 2.0)
+        assert await store.finish(JobId(1), Outcome(error="too_many_digits"), 2.0)
+
+    run(SqliteStore(tmp_path), law)
+
+
+# Disks that fail
+
+
+def test_a_full_disk_refuses_the_whole_group_and_the_store_goes_on(tmp_path: Path) -> None:
+    """Nobody of the group is told a number, none is spent, and a small job still fits."""
+
+    async def law(store: SqliteStore) -> None:
+        await added(store, "1")
+        refused = await asyncio.gather(
+            added(store, "2"),
+            added(store, "3" * 10**6),
+            store.finish(JobId(1), ANSWER, 2.0),
+            return_exceptions=True,
+        )
+        assert all(isinstance(error, StoreError) for error in refused)
+        assert "is full; make room" in str(refused[0])
+        assert len({id(error) for error in refused}) == 3  # each raises one of its own
+        assert await store.get(JobId(1)) == Job(JobId(1), "1", 1.0)
+        assert store.counts == Counts(unfinished=1)
+        assert not store.broken
+        assert [job.job_id for job in await added(store, "4")] == [2]
+
+    run(SqliteStore(tmp_path, Small), law)
+
+
+def test_a_read_beside_a_group_that_fails_is_answered(tmp_path: Path) -> None:
+    """It needs no room."""
+
+    async def law(store: SqliteStore) -> None:
+        await added(store, "1")
+        error, job = await asyncio.gather(
+            added(store, "2" * 10**6), store.get(JobId(1)), return_exceptions=True
+        )
+        assert isinstance(error, StoreError)
+        assert job == Job(JobId(1), "1", 1.0)
+
+    run(SqliteStore(tmp_path, Small), law)
+
+
+def test_a_commit_that_fails_is_final(tmp_path: Path) -> None:
+    """The caller hears of it, `broke` returns, and no later success is ever claimed."""
+
+    async def law(store: SqliteStore) -> None:
+        await added(store, "1")
+        broke = asyncio.ensure_future(store.broke())
+        size = (tmp_path / f"{FILE}-wal").stat().st_size
+        with no_file_grows_beyond(size), pytest.raises(StoreError, match="IOERR"):
+            await added(store, "2")
+        await broke
+        assert store.broken
+        with pytest.raises(StoreError, match="failed before"):
+            await added(store, "3")
+        with pytest.raises(StoreError, match="failed before"):
+            await store.get(JobId(1))
+
+    async def next_start(store: SqliteStore) -> None:
+        assert await store.get(JobId(1)) == Job(JobId(1), "1", 1.0)
+        assert await store.get(JobId(3)) is None
+
+    run(SqliteStore(tmp_path), law)
+    run(SqliteStore(tmp_path), next_start)
+
+
+class Refusing:
+    """A connection that fails to commit in the way it is told to."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    def execute(self, _: str) -> None:
+        """Fail."""
+        error = sqlite3.OperationalError("refused")
+        error.sqlite_errorcode = self._code
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("code", "final"),
+    [
+        (sqlite3.SQLITE_FULL, False),
+        (sqlite3.SQLITE_IOERR_FSYNC, True),
+        (sqlite3.SQLITE_IOERR_WRITE, True),
+        (sqlite3.SQLITE_CORRUPT, True),
+    ],
+)
+def test_only_a_full_disk_may_fail_a_commit_without_breaking_the_store(
+    tmp_path: Path, code: int, final: bool
+) -> None:
+    """Of anything else it is unknown what the kernel kept."""
+    database = Database(tmp_path)
+    with pytest.raises(sqlite3.OperationalError):
+        database._commit(Refusing(code))  # type: ignore[arg-type]
+    assert database.broken is final
+
+
+# Locks
+
+
+def test_a_second_master_is_refused_and_told_who_is_there(tmp_path: Path) -> None:
+    """By process and host, at once; the first one goes on."""
+
+    async def law(store: SqliteStore) -> None:
+        second = SqliteStore(tmp_path)
+        with pytest.raises(StoreLocked, match=f"pid {os.getpid()} on {socket.gethostname()}"):
+            await second.open()
+        assert await added(store, "1")
+
+    run(SqliteStore(tmp_path), law)
+    opening(SqliteStore(tmp_path))
+
+
+def test_no_other_program_gets_into_an_open_record(tmp_path: Path) -> None:
+    """A second connection that leaves would checkpoint the WAL."""
+
+    async def law(store: SqliteStore) -> None:
+        await added(store, "1")
+        with (
+            closing(sqlite3.connect(tmp_path / FILE, timeout=0)) as shell,
+            pytest.raises(sqlite3.OperationalError, match="locked"),
+        ):
+            shell.execute("SELECT * FROM jobs")
+
+    run(SqliteStore(tmp_path), law)
+
+
+def test_a_record_that_another_program_has_open_is_not_opened(tmp_path: Path) -> None:
+    """The error says what to do."""
+    opening(SqliteStore(tmp_path))
+    with closing(sqlite3.connect(tmp_path / FILE)) as shell:
+        shell.execute("SELECT * FROM jobs").fetchall()
+        with pytest.raises(StoreError, match="open in another program; close that"):
+            opening(SqliteStore(tmp_path))
+
+
+def test_the_data_directory_is_made(tmp_path: Path) -> None:
+    """With those above it."""
+    opening(SqliteStore(tmp_path / "new" / "data"))
+    assert (tmp_path / "new" / "data" / FILE).exists()
+
+
+def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    """Here a file is in its place; rights that lack say so in the same sentence."""
+    (tmp_path / "data").write_text("")
+    with pytest.raises(StoreError, match=r"the data directory .*/data/deep cannot be used: .*;"):
+        opening(SqliteStore(tmp_path / "data" / "deep"))
+
+
+# Damage
+
+
+async def fill(store: SqliteStore) -> None:
+    """Add jobs on several pages."""
+    await added(store, *map(str, range(1000)))
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Return what is in the files of the record that hold anything."""
+    return {
+        path.name: path.read_bytes()
+        for path in directory.iterdir()
+        if path.name in (FILE, f"{FILE}-wal") and path.stat().st_size
+    }
+
+
+def spoil_its_pages(file: Path) -> None:
+    """Leave nothing but the first page, which says what there should be."""
+    content = file.read_bytes()
+    file.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+
+
+def cut_off(file: Path) -> None:
+    """Lose the second half."""
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def write_over(file: Path) -> None:
+    """Write something else in its place."""
+    file.write_text("this is no database\n" * 1000)
+
+
+@pytest.mark.parametrize("damage", [spoil_its_pages, cut_off, write_over])
+def test_a_damaged_record_is_refused_and_left_as_it_is(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    """To the byte, whichever way it is damaged; the sentence names the file and a way out."""
+    run(SqliteStore(tmp_path), fill)
+    damage(tmp_path / FILE)
+    before = contents(tmp_path)
+    with pytest.raises(StoreDamaged, match=f"{FILE} is damaged: .*; nothing was changed"):
+        opening(SqliteStore(tmp_path))
+    assert contents(tmp_path) == before
+
+
+def test_looking_at_a_damaged_record_leaves_its_wal_alone(tmp_path: Path) -> None:
+    """What a killed master left there may be what can be rescued."""
+    run(SqliteStore(tmp_path), fill)
+    last_job_of_a_killed_writer(tmp_path)
+    spoil_its_pages(tmp_path / FILE)
+    before = contents(tmp_path)
+    assert len(before) == 2
+    with pytest.raises(StoreDamaged):
+        opening(SqliteStore(tmp_path))
+    assert contents(tmp_path) == before
+
+
+# Versions
+
+
+def test_a_record_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    """An older program cannot know what it would spoil."""
+    opening(SqliteStore(tmp_path))
+    with closing(sqlite3.connect(tmp_path / FILE)) as shell:
+        shell.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    before = contents(tmp_path)
+    with pytest.raises(StoreError, match=r"written by a newer version .* start that version"):
+        opening(SqliteStore(tmp_path))
+    assert contents(tmp_path) == before
+
+
+def test_a_database_of_something_else_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    """A wrong `--data` must not put our tables into another program's file."""
+    with closing(sqlite3.connect(tmp_path / FILE)) as other:
+        other.execute("CREATE TABLE bookmarks (url TEXT)")
+    before = contents(tmp_path)
+    with pytest.raises(StoreError, match="a database of something else; move it away"):
+        opening(SqliteStore(tmp_path))
+    assert contents(tmp_path) == before
+
+
+def test_an_empty_file_is_a_record_not_yet_begun(tmp_path: Path) -> None:
+    """As a power cut just after the first start may leave it."""
+    (tmp_path / FILE).touch()
+    opening(SqliteStore(tmp_path))
+    assert (tmp_path / FILE).stat().st_size > 0
+
+
+NEXT = (
+    *MIGRATIONS,
+    ("CREATE TABLE priorities (job_id INTEGER)", "INSERT INTO priorities VALUES (7)"),
+)
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_record_is_brought_to_the_newest_version(tmp_path: Path, fresh: bool) -> None:
+    """From the version that it has, step by step, and once: jobs and all."""
+
+    async def before(store: SqliteStore) -> None:
+        await added(store, "1")
+
+    async def after(store: SqliteStore) -> None:
+        await added(store, "2")
+        assert [job.task for job in await store.page(100)] == (["2"] if fresh else ["2", "1"])
+
+    if not fresh:
+        run(SqliteStore(tmp_path), before)
+    run(SqliteStore(tmp_path, lambda directory: Database(directory, NEXT)), after)
+    opening(SqliteStore(tmp_path, lambda directory: Database(directory, NEXT)))
+    with closing(sqlite3.connect(tmp_path / FILE)) as shell:
+        assert shell.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
+        assert shell.execute("SELECT job_id FROM priorities").fetchall() == [(7,)]
+
+
+def test_a_step_that_fails_changes_nothing(tmp_path: Path) -> None:
+    """The version before can still be started on the record."""
+    opening(SqliteStore(tmp_path))
+    half = (*MIGRATIONS, ("CREATE TABLE priorities (job_id INTEGER)", "INSERT INTO nothing"))
+    with pytest.raises(StoreError, match="cannot be opened"):
+        opening(SqliteStore(tmp_path, lambda directory: Database(directory, half)))
+    opening(SqliteStore(tmp_path))
+    with closing(sqlite3.connect(tmp_path / FILE)) as shell:
+        assert shell.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+        tables = shell.execute("SELECT name FROM sqlite_master").fetchall()
+        assert ("priorities",) not in tables
+
+
+def test_the_file_says_whose_it_is(tmp_path: Path) -> None:
+    """By SQLite's application id."""
+    opening(SqliteStore(tmp_path))
+    with closing(sqlite3.connect(tmp_path / FILE)) as shell:
+        assert shell.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+
+
+# Speed that does not depend on luck
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        (PAGE[None], "SEARCH j USING INTEGER PRIMARY KEY"),
+        (PAGE["unfinished"], "SEARCH u USING INTEGER PRIMARY KEY"),
+        (PAGE["succeeded"], "SEARCH o USING INDEX succeeded"),
+        (PAGE["failed"], "SEARCH o USING INDEX failed"),
+        (UNFINISHED, "SEARCH unfinished USING INTEGER PRIMARY KEY"),
+    ],
+)
+def test_a_page_costs_what_it_shows(tmp_path: Path, query: str, first: str) -> None:
+    """SQLite's own plan: it starts at the jobs of that status, and only searches, nor sorts."""
+    opening(SqliteStore(tmp_path))
+    with closing(sqlite3.connect(tmp_path / FILE)) as shell:
+        plan = [row[3] for row in shell.execute(f"EXPLAIN QUERY PLAN {query}", (5, 100))]
+    assert plan[0].startswith(first)
+    assert all(step.startswith("SEARCH") for step in plan)
+
+
+def test_large_jobs_are_forgotten_a_few_at_a_time(tmp_path: Path) -> None:
+    """What others wait for meanwhile is bounded in bytes, too; all that was asked is forgotten."""
+    database = Watched(tmp_path)
+
+    async def law(store: SqliteStore) -> None:
+        await added(store, *["1" * 2**21] * 3, "1" * 2**23, "1")
+        await asyncio.gather(*(store.finish(JobId(i), ANSWER, 2.0) for i in range(1, 6)))
+        database.commits.clear()
+        assert await store.prune(0, None, 100) == 5
+        assert database.commits == [3, 2, 1, 0, 0]
+
+    run(SqliteStore(tmp_path, lambda _: database), law)

@@ -1,0 +1,76 @@
+"""The engine by itself, in virtual time, on an executor that never computes anything."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from engine.clock import LoopClock
+from engine.core import Engine
+from engine.exchange import Result
+from engine.job import Job, JobId, Operation
+from engine.settings import JobsSettings, LimitsSettings
+from engine.store.memory import MemoryStore
+from tests.simulation.loop import run
+
+
+class IdleLane:
+    """Takes operations, and gives nothing back."""
+
+    def put(self, operations: Sequence[Operation]) -> None:
+        """Take operations."""
+
+    async def results(self) -> list[tuple[Operation, Result | list[Result]]]:
+        """Never return."""
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Forget nothing."""
+
+
+class IdleExecutor:
+    """An executor without workers."""
+
+    def open(self, job_id: JobId) -> IdleLane:
+        """Return a lane on which nothing moves."""
+        return IdleLane()
+
+
+def with_engine(scenario: Callable[[Engine], Awaitable[None]]) -> None:
+    """Run a scenario on an engine of its own, in virtual time."""
+
+    async def main() -> None:
+        engine = Engine(
+            MemoryStore(), IdleExecutor(), JobsSettings(), LimitsSettings(), LoopClock()
+        )
+        await engine.start()
+        await scenario(engine)
+        await engine.stop()
+
+    run(main())
+
+
+def test_who_asks_right_after_the_end_of_a_job_is_answered_at_once() -> None:
+    """Its coroutine may still be on its way out: that is no reason to wait for another end."""
+
+    async def scenario(engine: Engine) -> None:
+        job = await engine.submit("1+1")
+        await asyncio.sleep(1)
+        cancelled = await engine.cancel(job.job_id)
+        asked_at = asyncio.get_running_loop().time()
+        assert await engine.wait(job.job_id, 60) == cancelled
+        assert asyncio.get_running_loop().time() == asked_at
+
+    with_engine(scenario)
+
+
+def test_everybody_who_waits_for_a_job_is_told_of_its_end() -> None:
+    """And who waits for less than that is told how it is by then."""
+
+    async def scenario(engine: Engine) -> None:
+        job = await engine.submit("1+1")
+        waiting = [asyncio.ensure_future(engine.wait(job.job_id, 60)) for _ in range(3)]
+        unfinished: Job = await engine.wait(job.job_id, 5)
+        assert not unfinished.finished
+        cancelled = await engine.cancel(job.job_id)
+        assert await asyncio.gather(*waiting) == [cancelled] * 3
+
+    with_engine(scenario)
