@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -13,10 +12,16 @@ from tests.browser.dashboard import Dashboard, Open
 
 # Debian's. The flags keep it from calling home: no request may leave this machine.
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
-    " --disable-background-networking --disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="session")
@@ -44,11 +49,11 @@ def own_cluster() -> Iterator[LocalCluster]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Open]:
-    """Give `open_page(url, route, **context)`, whose pages are held to the rules at the end."""
+    """Give `open_page(url, route, width=...)`, whose pages are held to the rules at the end."""
     with ExitStack() as stack:
 
-        def opened(url: str, route: str = "", **context: Any) -> Dashboard:
-            dashboard = Dashboard(browser, url, **context)
+        def opened(url: str, route: str = "", width: int = 1280) -> Dashboard:
+            dashboard = Dashboard(browser, url, width)
             stack.callback(dashboard.page.context.close)
             dashboards.append(dashboard)
             return dashboard.open(route)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, ViewportSize
 
 REFUSED = "Failed to load resource"  # the browser's own note of a 4xx, or of a master that is gone
 
@@ -19,10 +19,10 @@ REFUSED = "Failed to load resource"  # the browser's own note of a 4xx, or of a 
 class Dashboard:
     """One page of a browser that looks at the master at `url`."""
 
-    def __init__(self, browser: Browser, url: str, **context: Any) -> None:
-        context = {"viewport": {"width": 1280, "height": 900}, **context}
+    def __init__(self, browser: Browser, url: str, width: int = 1280) -> None:
         self.url = url
-        self.page: Page = browser.new_context(**context).new_page()
+        viewport: ViewportSize = {"width": width, "height": 900}
+        self.page: Page = browser.new_context(viewport=viewport).new_page()
         self.requested: list[str] = []
         self.complaints: list[str] = []
         self.page.on("request", lambda request: self.requested.append(request.url))
@@ -64,7 +64,7 @@ class Dashboard:
         """Return how many elements there are."""
         return self.page.locator(selector).count()
 
-    def module(self, name: str, expression: str, argument: object = None) -> Any:
+    def module(self, name: str, expression: str, argument: object = None) -> Any:  # noqa: ANN401  # JSON
         """Return what `expression`, of the exports `m` of a module and `argument`, comes to."""
         script = "async ([name, argument]) => { const m = await import(name); return %s; }"
         return self.page.evaluate(script % expression, [f"/dashboard/{name}", argument])
@@ -78,7 +78,7 @@ class Dashboard:
 Open = Callable[..., Dashboard]
 
 
-def call(url: str, body: object = None) -> Any:
+def call(url: str, body: object = None) -> Any:  # noqa: ANN401  # JSON
     """GET `url`, or POST `body` to it, and return the JSON that comes back."""
     data = None if body is None else json.dumps(body).encode()
     with urllib.request.urlopen(urllib.request.Request(url, data)) as response:  # noqa: S310
@@ -95,7 +95,6 @@ def run(url: str, task: str) -> int:
 def run_all(url: str, tasks: Sequence[str]) -> list[int]:
     """Submit many tasks at once, wait for the end of all, and return their ids."""
     ids = [job["job_id"] for job in call(f"{url}/submit", {"tasks": list(tasks)})["jobs"]]
-    for job_id in ids:
-        if not call(f"{url}/job/{job_id}")["finished"]:
-            assert call(f"{url}/job/{job_id}?wait=60")["finished"]
+    while unfinished := call(f"{url}/jobs?status=unfinished&limit=1"):
+        call(f"{url}/job/{unfinished[0]['job_id']}?wait=60")
     return ids

@@ -115,7 +115,7 @@ def test_an_empty_page_says_what_to_do(open_page: Open) -> None:
 def test_a_phone_need_not_scroll_sideways(open_page: Open, cluster: LocalCluster) -> None:
     """At 400 pixels the page is as wide as the screen, both overview and job."""
     job_id = run(cluster.url, "+".join(["(1.5*2)"] * 40))
-    page = open_page(cluster.url, viewport={"width": 400, "height": 800})
+    page = open_page(cluster.url, width=400)
     for route, sign in (("", "#jobs tr"), (f"job/{job_id}", ".node")):
         page.open(route).wait(sign)
         wide = page.page.evaluate("document.documentElement.scrollWidth - innerWidth")

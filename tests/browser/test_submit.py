@@ -1,8 +1,11 @@
 from deploy.local import LocalCluster
 from tests.browser.dashboard import Dashboard, Open
 
+WIDE = "\U0001d7d9"  # a character that JavaScript counts as two
+
 
 def submit(page: Dashboard, task: str) -> None:
+    """Type a task into the box, and press Enter."""
     page.page.fill("#submit-task", task)
     page.page.press("#submit-task", "Enter")
 
@@ -36,7 +39,7 @@ def test_an_error_stands_under_its_column(open_page: Open, cluster: LocalCluster
 def test_the_column_counts_characters(open_page: Open, cluster: LocalCluster) -> None:
     """6: A character that JavaScript counts twice moves the caret by itself only."""
     page = open_page(cluster.url)
-    assert page.module("submit.js", "m.before(argument, 3)", "𝟙+𝟚") == "𝟙+"
+    assert page.module("submit.js", "m.before(argument, 3)", f"{WIDE}+{WIDE}") == f"{WIDE}+"
 
 
 def test_what_is_typed_is_never_html(open_page: Open, own_cluster: LocalCluster) -> None:
@@ -66,6 +69,7 @@ def test_all_is_done_without_a_mouse(open_page: Open, cluster: LocalCluster) -> 
 
 
 def tab_until(page: Dashboard, selector: str) -> None:
+    """Press Tab until the element is reached."""
     for _ in range(80):
         page.page.keyboard.press("Tab")
         if page.page.evaluate("selector => document.activeElement.matches(selector)", selector):

@@ -38,7 +38,7 @@ export class JobsView {
   #status = document.getElementById("jobs-status");
   #text = document.getElementById("jobs-text");
   #rows = new Rows(document.getElementById("jobs"), made, shown);
-  #page = null; // { before, jobs, error, of, at } when it is not live
+  #page = null; // { kind, before, jobs, error, of, at } when it is not live
   #most = FIRST;
   #asked = 0; // the latest request: earlier ones that come back late do not count
   #state = null;
@@ -92,7 +92,7 @@ export class JobsView {
       ? `${format.count(all.length)} older than job ${this.#page.before}`
       : `the newest ${format.count(all.length)}`;
     if (this.#text.value) return `${format.count(found.length)} found among ${where} of ${format.count(inAll)}`;
-    const kind = this.#status.value;
+    const kind = this.#page?.kind; // what is listed, which may not be what was chosen this moment
     const total = kind ? this.#state.summary[kind] : inAll;
     if (visible.length >= total) return `all ${format.count(total)}`;
     return this.#page?.before
@@ -156,9 +156,9 @@ export class JobsView {
 async function read(kind, before) {
   try {
     const jobs = await api.jobs({ limit: PAGE, before, status: kind });
-    return { before, jobs: jobs.map(withTaskCut), error: null };
+    return { kind, before, jobs: jobs.map(withTaskCut), error: null };
   } catch (problem) {
-    return { before, jobs: [], error: `cannot be read: ${problem.message}` };
+    return { kind, before, jobs: [], error: `cannot be read: ${problem.message}` };
   }
 }
 
