@@ -106,6 +106,7 @@ def test_an_empty_page_says_what_to_do(open_page: Open) -> None:
     """A first reader learns what to type, and how to start a worker."""
     with LocalCluster(0, ["--data", ""]) as cluster:
         page = open_page(cluster.url)
+        page.wait("#sentence", "no worker yet")
         page.wait("#jobs-empty:not([hidden])", "1+(2*3)/4-5")
         page.wait(
             "#workers-empty:not([hidden])", f"python worker.py --port 0 --master {cluster.url}"

@@ -36,6 +36,18 @@ def test_an_error_stands_under_its_column(open_page: Open, cluster: LocalCluster
     page.wait("#submit-caret[hidden]")
 
 
+def test_the_caret_follows_a_long_expression(open_page: Open, cluster: LocalCluster) -> None:
+    """6: The field scrolls to the error and the caret is still under it, within the page."""
+    page = open_page(cluster.url, width=400)
+    submit(page, "1+" * 200 + "*" + "+1" * 200)
+    page.wait("#submit-message", "column 401")
+    caret = page.page.locator("#submit-caret b").bounding_box()
+    field = page.page.locator("#submit-task").bounding_box()
+    assert caret
+    assert field
+    assert field["x"] < caret["x"] < field["x"] + field["width"] < 400
+
+
 def test_the_column_counts_characters(open_page: Open, cluster: LocalCluster) -> None:
     """6: A character that JavaScript counts twice moves the caret by itself only."""
     page = open_page(cluster.url)

@@ -26,6 +26,7 @@ export function rate(perSecond) {
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return NOTHING;
   const s = Math.max(0, seconds);
+  if (s < 0.000005) return "0 ms";
   if (s < 0.001) return `${(s * 1000).toFixed(2)} ms`;
   if (s < 0.0995) return `${(s * 1000).toFixed(1)} ms`;
   if (s < 0.9995) return `${(s * 1000).toFixed(0)} ms`;

@@ -5,6 +5,7 @@ import * as format from "./format.js";
 import { element, Rows, setAttribute, setText } from "./dom.js";
 
 const VALUE_SHOWN = 40; // characters
+const FIRST = 100; // rows, until one wants all: a thousand take a browser a third of a second
 
 /** Return an operation in a sentence. */
 export function spoken(operation) {
@@ -40,6 +41,9 @@ export class OperationsView {
   #note = document.getElementById("operations-note");
   #body = document.getElementById("operations");
   #rows = new Rows(this.#body, made, shown);
+  #more = document.getElementById("operations-all");
+  #all = null; // the id of the job of which all are shown
+  #job = null;
 
   /** `select(index)` is called when one points at a row, with `null` when one leaves. */
   constructor(select) {
@@ -47,15 +51,23 @@ export class OperationsView {
       select(Number(event.target.closest("tr").dataset.index));
     });
     this.#body.addEventListener("pointerleave", () => select(null));
+    this.#more.addEventListener("click", () => {
+      this.#all = this.#job.job_id;
+      this.show(this.#job);
+    });
   }
 
   /** Show the operations of a job. */
   show(job) {
+    this.#job = job;
     const critical = new Set(job.critical_path);
+    const most = this.#all === job.job_id ? job.operations.length : FIRST;
     this.#rows.update(
-      job.operations.map((operation) => [operation.index, { operation, critical: critical.has(operation.index) }]),
+      job.operations.slice(0, most).map((operation) => [operation.index, { operation, critical: critical.has(operation.index) }]),
     );
-    setText(this.#note, leftOut(job));
+    setText(this.#note, leftOut(job, Math.min(most, job.operations.length)));
+    setText(this.#more, `Show all ${format.count(job.operations.length)}`);
+    this.#more.hidden = job.operations.length <= most;
   }
 
   /** Mark the row of operation `index` alone, or none for `null`. */
@@ -65,10 +77,13 @@ export class OperationsView {
   }
 }
 
-function leftOut({ shown: kept, total, sampled }) {
-  if (kept === total) return "";
-  const which = sampled ? ": the first, the last, the slowest and those that failed" : "";
-  return `${format.count(kept)} of ${format.count(total)}${which}`;
+function leftOut({ shown: kept, total, sampled }, visible) {
+  const parts = [];
+  if (visible < total) parts.push(`${format.count(visible)} of ${format.count(total)} shown`);
+  if (sampled) {
+    parts.push(`${format.count(kept)} are kept: the first, the last, the slowest and those that failed`);
+  }
+  return parts.join(" · ");
 }
 
 function made({ operation }) {

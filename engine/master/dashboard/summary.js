@@ -12,12 +12,17 @@ const TOLD = 3; // workers named one by one
 export function sentence({ summary }) {
   if (summary === null) return "Waiting for the master’s first word …";
   const parts = [
-    `${format.count(summary.workers_live)} of ${format.counted(summary.workers, "worker")} healthy`,
+    health(summary),
     `${format.counted(summary.queued, "operation")} queued`,
     `${format.rate(summary.operations_per_s)} operations/s`,
   ];
   if (summary.queued > 0) parts.push(`oldest waits ${format.waiting(summary.oldest_queued_s)}`);
   return parts.join(" · ");
+}
+
+function health({ workers, workers_live: live }) {
+  if (workers === 0) return "no worker yet";
+  return `${format.count(live)} of ${format.counted(workers, "worker")} healthy`;
 }
 
 /** Return what needs attention, the worst first, in words; nothing if nothing does. */
@@ -62,7 +67,7 @@ function ofTheMaster(summary) {
 /** Return what the page says of its own connection. */
 export function connection({ connection: now, now: heardAt, retryInS }) {
   if (now !== "stale") return now;
-  const retry = `trying again ${retryInS < 1 ? "at once" : `every ${Math.ceil(retryInS)} s`}`;
+  const retry = `retry within ${Math.ceil(retryInS)} s`;
   if (heardAt === null) return `the master does not answer · ${retry}`;
   return `stale since ${format.timeOfDay(heardAt)} · ${retry}`;
 }
@@ -81,13 +86,15 @@ export class SummaryView {
     setAttribute(this.#causes, "data-bad", found.length ? "" : null);
     setText(this.#connection, connection(state));
     setAttribute(this.#connection, "data-state", state.connection);
+    setAttribute(document.body, "data-waiting", state.summary === null ? "" : null);
     setAttribute(document.body, "data-stale", state.connection === "stale" ? "" : null);
     setText(this.#announcement, announced(state, found)); // only when it changes is it read out
   }
 }
 
 function quiet({ summary }) {
-  return summary === null ? "" : "Nothing needs attention.";
+  if (summary === null) return "";
+  return summary.workers === 0 ? "Jobs are taken, and wait for a worker." : "Nothing needs attention.";
 }
 
 function announced(state, found) {

@@ -9,7 +9,7 @@ import { element, setText, svg } from "./dom.js";
 const LANES = 6; // of a worker; more overlap is drawn over the last
 const LANE = 14; // pixels
 const NARROWEST = 0.35; // per cent of the axis: what is shorter still has to be seen
-const WORKERS = 40;
+const WORKERS = 24;
 
 /**
  * Return `{ rows, length, left }`: for each worker its calls, in seconds from the earliest start.
