@@ -191,7 +191,9 @@ def test_a_change_changes_what_it_names(page: Dashboard) -> None:
     events = [
         snapshot(workers=[worker("a"), worker("b")], summary={"queued": 1, "workers": 2}),
         change(
-            workers=[worker("a", state="dead")], workers_gone=[["b", "u"]], summary={"queued": 5}
+            workers=[worker("a", state="dead")],
+            workers_gone=[{"name": "b", "url": "u"}],
+            summary={"queued": 5},
         ),
     ]
     state = page.module(

@@ -92,8 +92,8 @@ function withWorkers(workers, changed, gone, now) {
   for (const worker of changed) {
     next.set(key(worker), known(worker, workers.get(key(worker)), now));
   }
-  for (const [name, url] of gone) {
-    next.delete(key({ name, url }));
+  for (const worker of gone) {
+    next.delete(key(worker));
   }
   return next;
 }

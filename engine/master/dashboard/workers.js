@@ -5,6 +5,7 @@ import { element, Rows, setAttribute, setText } from "./dom.js";
 import { rate } from "./state.js";
 
 const SHOWN = 12; // without "show all"
+const NOW_S = 4; // the master looks at an idle worker every second or two, and tells it less often
 const DEAD_SHOWN_S = 60; // and then they go
 const ORDER = ["rejected", "dead", "suspect", "candidate", "draining", "live"];
 
@@ -100,7 +101,12 @@ function shown(row, { worker, now, rate: perSecond, highest }) {
   setAttribute(failed, "data-bad", worker.failed > 0 ? "" : null);
   setText(p50, format.duration(worker.latency_p50_s));
   setText(p95, format.duration(worker.latency_p95_s));
-  setText(seen, worker.seenAt === null ? "never" : format.age(now - worker.seenAt));
+  setText(seen, lastSeen(worker, now));
+}
+
+function lastSeen({ seenAt }, now) {
+  if (seenAt === null) return "never";
+  return now - seenAt < NOW_S ? "now" : format.age(now - seenAt);
 }
 
 function showLoad(cell, perSecond, highest) {
