@@ -25,7 +25,7 @@ def test_the_sparklines_share_an_axis(open_page: Open, cluster: LocalCluster) ->
 
 
 def test_failures_are_drawn_in_red(open_page: Open, cluster: LocalCluster) -> None:
-    """2: What fails has a line of its own, in the colour of failures."""
+    """2: A second with failures has a bar, on the scale of the rate, in the colour of failures."""
     page = open_page(cluster.url)
     red = page.page.evaluate(
         """async () => {
@@ -33,11 +33,10 @@ def test_failures_are_drawn_in_red(open_page: Open, cluster: LocalCluster) -> No
             document.getElementById("sparklines").replaceChildren();
             const history = [[95, 0, 50, 0], [96, 0, 50, 20], [97, 0, 50, 0]];
             new SparklinesView().show({ history }, 100);
-            const line = document.querySelector("polyline.bad[points*=' ']");
-            const wanted = document.querySelector("#workers-title").ownerDocument.body;
+            const line = document.querySelector("path.bad[d='M296 48v-18']");
             const probe = document.createElement("i");
             probe.style.color = "var(--bad)";
-            wanted.append(probe);
+            document.body.append(probe);
             return getComputedStyle(line).stroke === getComputedStyle(probe).color;
         }"""
     )

@@ -1,6 +1,6 @@
 // Two lines over the same five minutes: how many operations wait, how many are done a second.
 //
-// Failures are drawn on the second one's scale, in red. The drawing stretches to its box; all that
+// Failures are drawn on the second one's scale, as red bars: a second without one has none. The drawing stretches to its box; all that
 // is text is outside of it, so that it does not stretch.
 
 import * as format from "./format.js";
@@ -9,14 +9,27 @@ import { HISTORY_S } from "./state.js";
 
 const HEIGHT = 48;
 const HEADROOM = 3; // the peak does not touch the edge
+const LOWEST_BAR = 4; // one failure a second is seen beside a thousand operations
 
 /** Return the `points` of a polyline for [time, value] pairs, the last HISTORY_S before `now`. */
 export function points(pairs, now, peak) {
-  const scale = (HEIGHT - HEADROOM) / Math.max(peak, 1);
+  return pairs.map(([at, value]) => `${across(at, now)},${round(HEIGHT - tall(value, peak))}`).join(" ");
+}
+
+/** Return the path of a bar for each pair whose value is not zero. */
+export function bars(pairs, now, peak) {
   return pairs
-    .map(([at, value]) => [HISTORY_S - (now - at), HEIGHT - value * scale])
-    .map(([x, y]) => `${round(x)},${round(y)}`)
-    .join(" ");
+    .filter(([, value]) => value > 0)
+    .map(([at, value]) => `M${across(at, now)} ${HEIGHT}v${round(-Math.max(LOWEST_BAR, tall(value, peak)))}`)
+    .join("");
+}
+
+function across(at, now) {
+  return round(HISTORY_S - (now - at));
+}
+
+function tall(value, peak) {
+  return (value * (HEIGHT - HEADROOM)) / Math.max(peak, 1);
 }
 
 function round(n) {
@@ -28,7 +41,7 @@ class Sparkline {
   #peak = element("span", { class: "peak" });
   #area = svg("polygon", { class: "area" });
   #line = svg("polyline", { class: "line" });
-  #bad = svg("polyline", { class: "bad" });
+  #bad = svg("path", { class: "bad" });
   #drawing;
 
   constructor(parent, title) {
@@ -50,7 +63,7 @@ class Sparkline {
     const [start, end] = [line.split(",")[0], line.slice(line.lastIndexOf(" ") + 1).split(",")[0]];
     setAttribute(this.#line, "points", line);
     setAttribute(this.#area, "points", line && `${start},${HEIGHT} ${line} ${end},${HEIGHT}`);
-    setAttribute(this.#bad, "points", badPairs.some(([, value]) => value > 0) ? points(badPairs, now, peak) : "");
+    setAttribute(this.#bad, "d", bars(badPairs, now, peak));
     setText(this.#value, text(pairs.at(-1)?.[1] ?? null));
     setText(this.#peak, pairs.length ? `peak ${text(peak)}` : "");
     setAttribute(this.#drawing, "aria-label", `${this.title}: now ${text(pairs.at(-1)?.[1] ?? null)}, peak ${text(peak)}`);

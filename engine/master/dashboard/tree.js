@@ -8,7 +8,7 @@ import { spoken } from "./operations.js";
 import { layOut } from "./tree-layout.js";
 
 export const DRAWN = 300; // nodes: more are no picture any more
-const NODE = { width: 172, height: 78 };
+const NODE = { width: 186, height: 78 };
 const GAP = { x: 16, y: 30 };
 const MARGIN = 8;
 const READABLE = 0.75; // of the full size
