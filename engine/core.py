@@ -27,13 +27,16 @@ from engine.errors import (
     Overloaded,
     StoreError,
     TaskTooLarge,
+    TraceNotKept,
 )
 from engine.expression.parser import parse
 from engine.job import Job, JobId, Outcome
+from engine.messages import JobOperations
 from engine.pipeline import Executor
 from engine.plan import Plan
 from engine.settings import JobsSettings, LimitsSettings
 from engine.store.base import Counts, NewJob, Status, Store
+from engine.trace import SampledTrace, Traces
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +77,7 @@ class Engine:
         self._clock = clock
         self._offload = offload
         self._admission = Admission(limits, jobs.offload_bytes)
+        self._traces = Traces(jobs.trace_operations)
         self._running: dict[JobId, asyncio.Task[None]] = {}
         self._begin_soon = False
         self._submitting = 0
@@ -213,6 +217,29 @@ class Engine:
             running.cancel()
         return job
 
+    async def operations(self, job_id: JobId) -> JobOperations:
+        """Return what is known of the operations of a job. Raises `JobNotFound`, `TraceNotKept`."""
+        job = await self.job(job_id)
+        trace = self._traces.get(job_id)
+        if trace is None:
+            raise TraceNotKept(_why_no_trace(job))
+        if isinstance(trace, SampledTrace):
+            told = trace.shown(self._executor.under_way(job_id))
+        else:
+            plan = await self._planned(job.task)
+            told = trace.shown(plan, self._executor.under_way(job_id))
+        return JobOperations(
+            job_id=job_id,
+            task=job.task,
+            total=len(trace),
+            shown=len(told.operations),
+            operations=told.operations,
+            sampled=isinstance(trace, SampledTrace),
+            finished=job.finished,
+            critical_path=told.critical_path,
+            summary=told.summary,
+        )
+
     @property
     def counts(self) -> Counts:
         """How many jobs of the record are unfinished, succeeded and failed."""
@@ -312,7 +339,12 @@ class Engine:
                 plan = await self._planned(job.task)
             except ExecutorError as error:  # taken by a version that read it otherwise
                 return Outcome(error=error.code, detail=error.detail)
-        return await pipeline.run(job, plan, self._executor)
+        now = self._clock.now()
+        trace = self._traces.begin(job.job_id, plan, now)
+        try:
+            return await pipeline.run(job, plan, self._executor, trace, now)
+        finally:
+            self._traces.end(job.job_id)
 
     async def _finish(self, job: Job, outcome: Outcome) -> Job:
         """Store the outcome, unless another one came first; return the job as it ended."""
@@ -381,3 +413,12 @@ class Engine:
             return 0
         older_than = None if keep_s is None else self._clock.wall() - keep_s
         return await self._store.prune(self._settings.keep, older_than, FORGOTTEN_AT_ONCE)
+
+
+def _why_no_trace(job: Job) -> str:
+    if job.finished:
+        return (
+            f"job {job.job_id} has finished, and its operations are no longer kept: they are for"
+            " the latest jobs, and until a restart; raise jobs.trace_operations to keep more"
+        )
+    return f"job {job.job_id} has not begun, so nothing has happened to its operations; ask again"

@@ -7,7 +7,7 @@ finite would write `null`: check before.
 
 import json
 from math import isfinite
-from typing import Annotated, Any, Generic, NoReturn, TypeVar
+from typing import Annotated, Any, Generic, Literal, NoReturn, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -134,6 +134,69 @@ def _ending(job: Job) -> tuple[Number | None, str | UnsetType, str | UnsetType]:
     if job.outcome.error is None:
         return job.outcome.answer, UNSET, UNSET
     return None, job.outcome.error, job.outcome.detail or job.outcome.error
+
+
+class AttemptShown(msgspec.Struct):
+    """One try of an operation at a worker; `reason` is why it brought no result, if it did not."""
+
+    worker: str | None = None
+    reason: str | None = None
+
+
+OperationState = Literal["waiting", "queued", "sent", "done", "failed"]
+
+
+class OperationShown(msgspec.Struct):
+    """An item of `/job/{id}/operations`. What is not known (yet) is null.
+
+    `column` (from 1) is where the operator stands in the task, `parent` the operation that waits
+    for the result. It was ready for `queued_s` seconds before it was sent, which was `sent_s` after
+    the job began, and came back `on_the_way_s` later; of several attempts these are the last one's.
+    """
+
+    index: int
+    operation: str
+    op1: Number | None = None
+    op2: Number | None = None
+    result: Number | None = None
+    column: int | None = None
+    parent: int | None = None
+    state: OperationState = "waiting"
+    error: str | None = None
+    worker: str | None = None
+    attempts: list[AttemptShown] = []
+    queued_s: float | None = None
+    sent_s: float | None = None
+    on_the_way_s: float | None = None
+    computing_s: float | None = None
+
+
+class OperationsSummary(msgspec.Struct):
+    """Sums over all operations of a job that came back, sampled or not; `workers` counts them."""
+
+    queued_s: float = 0.0
+    on_the_way_s: float = 0.0
+    computing_s: float | None = None
+    attempts: int = 0
+    workers: dict[str, int] = {}
+
+
+class JobOperations(msgspec.Struct):
+    """What `/job/{id}/operations` answers: `shown` of `total` operations, all unless `sampled`.
+
+    `critical_path` are the indexes of the operations that the last one waited for, each for the
+    one before; of a sample it is empty.
+    """
+
+    job_id: int
+    task: str
+    total: int
+    shown: int
+    operations: list[OperationShown]
+    sampled: bool = False
+    finished: bool = False
+    critical_path: list[int] = []
+    summary: OperationsSummary = msgspec.field(default_factory=OperationsSummary)
 
 
 class Item(msgspec.Struct, gc=False):

@@ -142,6 +142,8 @@ class JobsSettings(Section, frozen=True, kw_only=True):
     chain_from: Annotated[int, Meta(ge=0)] = 32
     """Operations, each waiting for the one before only, from which on such a run travels to one
     worker in one call. Shorter ones are spread over the pool, operation by operation. 0: never."""
+    trace_operations: Annotated[int, Meta(ge=0)] = 200_000
+    """Operations of finished jobs whose history is kept in memory, some 70 bytes each."""
     offload_bytes: Count = 16 * 1024
     """Longer tasks are planned beside the event loop, and count as large."""
 

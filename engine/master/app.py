@@ -15,6 +15,7 @@ from engine.web import application, server
 PUBLIC: list[Any] = [
     (r"/submit", handlers.SubmitHandler),
     (r"/job/([^/]+)", handlers.JobHandler),
+    (r"/job/([^/]+)/operations", handlers.OperationsHandler),
     (r"/jobs", handlers.JobsHandler),
     (r"/workers", handlers.WorkersHandler),
     (r"/livez", handlers.LivezHandler),

@@ -190,6 +190,16 @@ class JobHandler(BaseHandler):
         self.respond(JobStatus.of(await self.engine.cancel(job_id_of(text))))
 
 
+class OperationsHandler(BaseHandler):
+    """`/job/{id}/operations`."""
+
+    async def get(self, text: str) -> None:
+        """Tell what happened to the operations of a job."""
+        self.respond(await self.engine.operations(job_id_of(text)))
+
+    head = get
+
+
 class JobsHandler(BaseHandler):
     """`/jobs`."""
 

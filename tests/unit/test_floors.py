@@ -34,6 +34,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engine.retry",
         "engine.exchange",
         "engine.examination",
+        "engine.trace",
     ),
     ("engine.transport", "engine.store", "engine.web"),
     ("engine.dispatcher", "engine.health", "engine.roof"),
@@ -58,6 +59,9 @@ NEIGHBOURS = {
     ("engine.admission", "engine.plan"),
     ("engine.exchange", "engine.messages"),
     ("engine.examination", "engine.exchange"),
+    ("engine.trace", "engine.exchange"),
+    ("engine.trace", "engine.messages"),
+    ("engine.trace", "engine.plan"),
 }
 
 
