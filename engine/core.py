@@ -11,7 +11,7 @@ ids as far as there is room; the rest waits in the store, not in memory.
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
 
 import msgspec
@@ -56,6 +56,16 @@ Offload = Callable[[Callable[[str], Plan], str], Awaitable[Plan]]
 async def in_thread(make: Callable[[str], Plan], task: str) -> Plan:
     """Run `make(task)` beside the event loop: the default way to plan a long text."""
     return await asyncio.to_thread(make, task)
+
+
+def _keys(key: str | None, count: int) -> Iterator[str | None]:
+    """Yield the idempotency keys of `count` jobs that came in one request under `key`.
+
+    The first one's is the key itself, so that a request of one task cannot have it too; in the
+    others is a blank, which no client's key can hold.
+    """
+    for place in range(count):
+        yield key if key is None or place == 0 else f"{key} {place}"
 
 
 class Engine:
@@ -162,12 +172,9 @@ class Engine:
             if unread > PIECE_CHARACTERS:
                 unread = 0
                 await self._clock.sleep(0)  # others have their turn between the pieces
-        good = [
-            NewJob(task, None if key is None else f"{key}#{place}", fingerprint)
-            for place, (task, plan) in enumerate(zip(tasks, plans, strict=True))
-            if isinstance(plan, Plan)
-        ]
-        jobs = iter(await self._add(good))
+        good = [task for task, plan in zip(tasks, plans, strict=True) if isinstance(plan, Plan)]
+        keys = _keys(key, len(good))
+        jobs = iter(await self._add([NewJob(*new, fingerprint) for new in zip(good, keys, strict=True)]))
         results: list[Job | ExpressionError] = []
         for plan in plans:
             if isinstance(plan, ExpressionError):
