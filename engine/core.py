@@ -87,6 +87,7 @@ class Engine:
         self._clock = clock
         self._offload = offload
         self._admission = Admission(limits, jobs.offload_bytes)
+        self.on_change: Callable[[Job], None] | None = None  # told of new and of finished jobs
         self._traces = Traces(jobs.trace_operations)
         self._running: dict[JobId, asyncio.Task[None]] = {}
         self._begin_soon = False
@@ -150,6 +151,7 @@ class Engine:
         plan = await self._plan(task)
         (job,) = await self._add([NewJob(task, key, fingerprint)])
         self._admission.offer(job, plan)
+        self._tell(job)
         self._begin()
         return job
 
@@ -174,7 +176,9 @@ class Engine:
                 await self._clock.sleep(0)  # others have their turn between the pieces
         good = [task for task, plan in zip(tasks, plans, strict=True) if isinstance(plan, Plan)]
         keys = _keys(key, len(good))
-        jobs = iter(await self._add([NewJob(*new, fingerprint) for new in zip(good, keys, strict=True)]))
+        jobs = iter(
+            await self._add([NewJob(*new, fingerprint) for new in zip(good, keys, strict=True)])
+        )
         results: list[Job | ExpressionError] = []
         for plan in plans:
             if isinstance(plan, ExpressionError):
@@ -182,6 +186,7 @@ class Engine:
             else:
                 job = next(jobs)
                 self._admission.offer(job, plan)
+                self._tell(job)
                 results.append(job)
         self._begin()
         return results
@@ -251,6 +256,10 @@ class Engine:
     def counts(self) -> Counts:
         """How many jobs of the record are unfinished, succeeded and failed."""
         return self._store.counts
+
+    def _tell(self, job: Job) -> None:
+        if self.on_change is not None:
+            self.on_change(job)
 
     # Taking in
 
@@ -369,6 +378,7 @@ class Engine:
         # In the same step in which waiters are told: whoever asks later looks in the store. Its
         # coroutine may be on its way out still, be it by its own end or by being cancelled.
         self._running.pop(job.job_id, None)
+        self._tell(ended)
         for waiter in self._waiting.get(job.job_id, ()):
             if not waiter.done():
                 waiter.set_result(ended)

@@ -25,6 +25,7 @@ from engine.latency import LatencyWindow
 from engine.pool import BUSY_MAX_S, Worker, WorkerPool
 from engine.retry import Attempts, RetryPolicy
 from engine.settings import DispatchSettings
+from engine.tally import Tally
 from engine.trace import HISTORY, Arrival, FailedAttempt, Trip, UnderWay
 from engine.transport import Transport
 from engine.wakefulness import Wakefulness
@@ -165,6 +166,7 @@ class Dispatcher:
         self._settings = settings
         self._clock = clock
         self._wakefulness = wakefulness
+        self.tally = Tally()
         self._lanes: dict[JobId, Lane] = {}
         self._queue: FairQueue[Lane] = FairQueue()
         self._again: deque[Entry] = deque()  # failed before, due now
@@ -181,6 +183,11 @@ class Dispatcher:
     def queued(self) -> int:
         """How many operations wait for a worker."""
         return len(self._queue) + len(self._again)
+
+    def oldest_queued_s(self, now: float) -> float:
+        """Return how long the operation has waited that has waited longest for a worker."""
+        since = self._queue.oldest()
+        return 0.0 if since is None else max(0.0, now - since)
 
     @property
     def in_flight(self) -> int:
@@ -275,6 +282,8 @@ class Dispatcher:
         load = again + fresh
         if not load:
             return None
+        if fresh:
+            self.tally.queue_s.observe(now - fresh[0][2])
         call = Call(worker, load, len(again), now)
         if worker.chains and any(operation.chain is not None for _, operation, _ in load):
             call.take_chains_aboard(limit)
@@ -348,6 +357,7 @@ class Dispatcher:
             now = self._clock.now()
             self._pool.answered(worker, len(steps), now - call.sent_at, now)
             self._latency.add(now - call.sent_at)
+            self.tally.answered(steps, results, now - call.sent_at)
             trip = Trip(worker.name, call.sent_at, now)
             for entry, came in zip(call.load, call.arrivals(results), strict=True):
                 lane, operation, since = entry
@@ -403,6 +413,7 @@ class Dispatcher:
             if isinstance(error, BrokenReply):  # of the others the pool tells when they matter
                 log.error("worker %s at %s %s", worker.name, worker.url, error)
             self._pool.broke(worker, len(call.steps), error, now)
+            self.tally.broke(len(call.steps), error.reason)
             self._try_again(call, load, error)
         else:
             self._pool.let_off(worker, len(call.steps))

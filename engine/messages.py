@@ -281,6 +281,79 @@ class WorkerStatus(msgspec.Struct):
     chains: bool = False
 
 
+class JobSeen(msgspec.Struct):
+    """A job in `/events`. Times are seconds since the epoch, by the master's clock.
+
+    The task is cut where `task_cut` says so. An answer that a browser would not show as it is, a
+    large integer or any float, is there as text too.
+    """
+
+    job_id: int
+    finished: bool
+    answer: Number | None
+    task: str
+    submitted_at: float
+    finished_at: float | None = None
+    error: str | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
+    task_cut: bool | UnsetType = UNSET
+    answer_text: str | UnsetType = UNSET
+
+
+class Summary(msgspec.Struct):
+    """The whole master in a few numbers.
+
+    `queued`, `in_flight` and the rate are of operations, `running`, `waiting` (for room) and the
+    three after them of jobs. `oldest_queued_s` is how long the first of the queue has waited.
+    """
+
+    workers_live: int
+    workers: int
+    queued: int
+    in_flight: int
+    running: int
+    waiting: int
+    unfinished: int
+    succeeded: int
+    failed: int
+    operations_per_s: float
+    oldest_queued_s: float
+    loop_lag_s: float
+
+
+# A second of the past: when, operations that waited, came back, failed (perhaps to be tried again).
+HistoryPoint = tuple[float, int, float, float]
+
+
+class WorkerGone(msgspec.Struct):
+    """A worker that is no longer in the pool."""
+
+    name: str
+    url: str
+
+
+class Snapshot(msgspec.Struct):
+    """The first event of `/events`: everything. `now` and `started_at` are the master's time."""
+
+    now: float
+    started_at: float
+    summary: Summary
+    history: list[HistoryPoint]
+    workers: list[WorkerStatus]
+    jobs: list[JobSeen]
+
+
+class Change(msgspec.Struct):
+    """Every later event: what is new since the one before it, workers by name and url."""
+
+    now: float
+    summary: Summary | UnsetType = UNSET
+    history: list[HistoryPoint] | UnsetType = UNSET
+    workers: list[WorkerStatus] | UnsetType = UNSET
+    workers_gone: list[WorkerGone] | UnsetType = UNSET
+    jobs: list[JobSeen] | UnsetType = UNSET
+
+
 class Problem(msgspec.Struct):
     """An error as `application/problem+json`, RFC 9457, with a stable code of ours."""
 

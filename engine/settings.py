@@ -60,6 +60,8 @@ class LimitsSettings(Section, frozen=True, kw_only=True):
     """Over it, submissions are answered 503: the disk is not endless."""
     waiting_submissions: Count = 20_000
     """Tasks that wait for their commit; over it 503, before the store falls behind for seconds."""
+    event_readers: Count = 64
+    """Pages that follow `/events` at once; over it 503. Each is sent some kilobytes a second."""
     connections: Count = 5_000
     """Open connections to one port; over it new ones are closed. Below the process's limit of
     open files, so that workers and the store always get theirs."""

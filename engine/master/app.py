@@ -17,6 +17,7 @@ PUBLIC: list[Any] = [
     (r"/job/([^/]+)", handlers.JobHandler),
     (r"/job/([^/]+)/operations", handlers.OperationsHandler),
     (r"/jobs", handlers.JobsHandler),
+    (r"/events", handlers.EventsHandler),
     (r"/workers", handlers.WorkersHandler),
     (r"/livez", handlers.LivezHandler),
     (r"/readyz", handlers.ReadyzHandler),

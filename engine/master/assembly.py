@@ -14,6 +14,7 @@ from engine.clock import Clock
 from engine.core import Engine, Offload, in_thread
 from engine.dispatcher import Dispatcher
 from engine.health import TICK_S, HealthMonitor
+from engine.master.events import Events
 from engine.messages import Announcement
 from engine.pool import Abilities, State, Worker, WorkerPool
 from engine.retry import RetryPolicy
@@ -56,12 +57,22 @@ class Master:
             self.pool, transport, settings.workers, clock, self._wakefulness
         )
         self.engine = Engine(store, self.dispatcher, settings.jobs, settings.limits, clock, offload)
+        self.events = Events(
+            self.engine,
+            self.pool,
+            self.dispatcher,
+            self.health,
+            clock,
+            settings.limits.event_readers,
+        )
+        self._watching: asyncio.Task[None] | None = None
         self._heartbeat: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open the store, then watch the workers, whom announcements bring from now on."""
         await self.engine.start()
         self._heartbeat = asyncio.create_task(self.health.run())
+        self._watching = asyncio.create_task(self.events.run())
 
     async def stop(self) -> None:
         """Finish what is on its way, as far as `drain_s` allows, and let everything go.
@@ -70,13 +81,15 @@ class Master:
         stores those; the heartbeat last, so that nobody is blamed meanwhile.
         """
         self.engine.drain()
+        self.events.close()
         await self.dispatcher.drain(self.settings.drain_s)
         await self.engine.settle()
         await self.engine.stop()
         await self.dispatcher.stop()
-        if self._heartbeat is not None:
-            self._heartbeat.cancel()
-            await asyncio.gather(self._heartbeat, return_exceptions=True)
+        for task in (self._watching, self._heartbeat):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await self.clock.sleep(0)  # what the client has yet to tell comes before its end
         self._transport.close()
 
