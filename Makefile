@@ -6,7 +6,7 @@ TASK ?= 1+(2*3)/4-5
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check docker-test bench
+.PHONY: help demo run test check docker-test browser-test bench
 
 help: ## Say what each target does.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -26,8 +26,8 @@ demo: $(VENV)/runtime ## Start a master and three workers, submit TASK, print it
 run: $(VENV)/runtime ## Start a master and three workers, and leave them running until Ctrl-C.
 	@$(BIN)/python -m deploy.local --workers $(WORKERS)
 
-test: $(VENV)/dev ## Run all tests that need no Docker.
-	$(BIN)/python -m pytest tests --ignore tests/docker
+test: $(VENV)/dev ## Run all tests that need neither Docker nor a browser.
+	$(BIN)/python -m pytest tests --ignore tests/docker --ignore tests/browser
 
 check: $(VENV)/dev ## Check format, lint, types and branch coverage.
 	$(BIN)/ruff format --check .
@@ -37,6 +37,9 @@ check: $(VENV)/dev ## Check format, lint, types and branch coverage.
 
 docker-test: $(VENV)/dev ## Build the images and test them under docker-compose (needs root and Debian, or an engine).
 	tests/docker/run
+
+browser-test: $(VENV)/dev ## Test the dashboard in a real Chromium (needs root and Debian, or a Chromium).
+	tests/browser/run
 
 bench: $(VENV)/dev ## Measure throughput and latency, and print the table of docs/performance.md.
 	$(BIN)/python -m bench.run
