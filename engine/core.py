@@ -135,6 +135,14 @@ class Engine:
             return StoreError("the store has failed and must be looked at; see the master's log")
         return None
 
+    def is_running(self, job_id: JobId) -> bool:
+        """Return whether a job has found room to run, and has not ended."""
+        return job_id in self._running
+
+    def is_planned(self, job_id: JobId) -> bool:
+        """Return whether operations of a job have been, or could have been, handed out."""
+        return self._traces.get(job_id) is not None
+
     @property
     def running(self) -> int:
         """How many jobs are running now."""

@@ -199,6 +199,14 @@ class JobOperations(msgspec.Struct):
     summary: OperationsSummary = msgspec.field(default_factory=OperationsSummary)
 
 
+class Explanation(msgspec.Struct):
+    """What `/job/{id}/why` answers: where the job stands, and why, in sentences for people."""
+
+    job_id: int
+    state: str
+    sentences: list[str]
+
+
 class Item(msgspec.Struct, gc=False):
     """In an array, in the place of an operand: the result of an earlier item, counted from 0."""
 

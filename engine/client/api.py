@@ -20,6 +20,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HT
 from engine.client.errors import ApiError, MasterUnreachable, UnexpectedReply
 from engine.job import Number
 from engine.messages import (
+    Explanation,
     JobListed,
     JobOperations,
     JobStatus,
@@ -45,14 +46,6 @@ _NEVER_SENT = {
     pycurl.E_SSL_CONNECT_ERROR,
     pycurl.E_PEER_FAILED_VERIFICATION,
 }
-
-
-class Explanation(msgspec.Struct):
-    """What `/job/{id}/why` answers: where the job stands, in sentences for people."""
-
-    job_id: int
-    state: str
-    sentences: list[str]
 
 
 class _SubmitReply(msgspec.Struct):

@@ -16,6 +16,7 @@ PUBLIC: list[Any] = [
     (r"/submit", handlers.SubmitHandler),
     (r"/job/([^/]+)", handlers.JobHandler),
     (r"/job/([^/]+)/operations", handlers.OperationsHandler),
+    (r"/job/([^/]+)/why", handlers.WhyHandler),
     (r"/jobs", handlers.JobsHandler),
     (r"/events", handlers.EventsHandler),
     (r"/workers", handlers.WorkersHandler),

@@ -6,6 +6,7 @@ The order of starting and stopping lives here too, with its reasons.
 
 import asyncio
 import logging
+from itertools import islice
 from random import Random
 
 from engine.address import base_url
@@ -14,17 +15,20 @@ from engine.clock import Clock
 from engine.core import Engine, Offload, in_thread
 from engine.dispatcher import Dispatcher
 from engine.health import TICK_S, HealthMonitor
+from engine.job import JobId
 from engine.master.events import Events
-from engine.messages import Announcement
+from engine.messages import Announcement, Explanation
 from engine.pool import Abilities, State, Worker, WorkerPool
 from engine.retry import RetryPolicy
 from engine.settings import MasterSettings
 from engine.store.base import Store
 from engine.transport import Transport
 from engine.wakefulness import Wakefulness
+from engine.why import Facts, WorkerFacts, explain
 
 log = logging.getLogger(__name__)
 
+LOOKED_AT = 1_000  # operations of a job that are looked at to explain it
 LONGEST_GAP_S = 10 * TICK_S  # a heartbeat this late was not waiting, it was away
 
 
@@ -92,6 +96,23 @@ class Master:
                 await asyncio.gather(task, return_exceptions=True)
         await self.clock.sleep(0)  # what the client has yet to tell comes before its end
         self._transport.close()
+
+    async def why(self, job_id: JobId) -> Explanation:
+        """Return why a job is not finished. Raises `JobNotFound`."""
+        job = await self.engine.job(job_id)
+        return explain(
+            Facts(
+                job,
+                self.clock.now(),
+                begun=self.engine.is_running(job_id),
+                planned=self.engine.is_planned(job_id),
+                under_way=list(islice(self.dispatcher.under_way(job_id), LOOKED_AT)),
+                workers=[WorkerFacts(w.name, w.state, w.operations) for w in self.pool],
+                queued=self.dispatcher.queued,
+                running_jobs=self.engine.running,
+                most_running_jobs=self.settings.limits.running_jobs,
+            )
+        )
 
     def announce(self, announcement: Announcement, url: str) -> Worker:
         """Take a worker's announcement that leads to `url`, and look at it at once."""

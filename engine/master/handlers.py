@@ -206,6 +206,16 @@ class OperationsHandler(BaseHandler):
     head = get
 
 
+class WhyHandler(BaseHandler):
+    """`/job/{id}/why`."""
+
+    async def get(self, text: str) -> None:
+        """Tell why a job is not finished."""
+        self.respond(await self.master.why(job_id_of(text)))
+
+    head = get
+
+
 class JobsHandler(BaseHandler):
     """`/jobs`."""
 

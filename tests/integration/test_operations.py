@@ -104,3 +104,31 @@ def test_what_is_not_kept_is_a_problem_that_says_why() -> None:
             assert_problem(await master.get("/job/99/operations"), 404, "job_not_found")
 
     asyncio.run(law())
+
+
+def test_why_names_the_operation_and_what_would_help() -> None:
+    """While nobody is there who could compute it."""
+
+    async def law() -> None:
+        async with a_master() as master:
+            job_id = (await master.post("/submit", {"task": FORMULA})).json["job_id"]
+            told = (await master.get(f"/job/{job_id}/why")).json
+        assert (told["job_id"], told["state"]) == (job_id, "waiting_for_worker")
+        (sentence,) = told["sentences"]
+        assert sentence.startswith("operation 0 (mul, column 5) has waited 0.")
+        assert "no live worker takes mul; start one" in sentence
+
+    asyncio.run(law())
+
+
+def test_why_of_a_finished_job_is_its_answer() -> None:
+    """And of an unknown one a problem."""
+
+    async def law() -> None:
+        async with a_master() as master, a_worker(master):
+            job_id = (await master.answer_of(FORMULA))["job_id"]
+            told = (await master.get(f"/job/{job_id}/why")).json
+            assert told["sentences"] == ["it has finished: the answer is -2.5"]
+            assert_problem(await master.get("/job/99/why"), 404, "job_not_found")
+
+    asyncio.run(law())

@@ -36,6 +36,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engine.examination",
         "engine.tally",
         "engine.trace",
+        "engine.why",
     ),
     ("engine.transport", "engine.store", "engine.web"),
     ("engine.dispatcher", "engine.health", "engine.roof"),
@@ -62,6 +63,9 @@ NEIGHBOURS = {
     ("engine.examination", "engine.exchange"),
     ("engine.tally", "engine.exchange"),
     ("engine.trace", "engine.exchange"),
+    ("engine.why", "engine.messages"),
+    ("engine.why", "engine.pool"),
+    ("engine.why", "engine.trace"),
     ("engine.trace", "engine.messages"),
     ("engine.trace", "engine.plan"),
 }
