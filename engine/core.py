@@ -87,6 +87,8 @@ class Engine:
         self._clock = clock
         self._offload = offload
         self._admission = Admission(limits, jobs.offload_bytes)
+        self.submitted = 0  # jobs, since the start
+        self.finished = dict.fromkeys(("succeeded", "failed", "cancelled"), 0)
         self.on_change: Callable[[Job], None] | None = None  # told of new and of finished jobs
         self._traces = Traces(jobs.trace_operations)
         self._running: dict[JobId, asyncio.Task[None]] = {}
@@ -309,7 +311,10 @@ class Engine:
                     " limits.unfinished_jobs",
                     5.0,
                 )
-            return await self._store.add(new, self._clock.wall())
+            now = self._clock.wall()
+            jobs = await self._store.add(new, now)
+            self.submitted += sum(job.submitted_at == now for job in jobs)  # the others were known
+            return jobs
         finally:
             self._submitting -= len(new)
 
@@ -376,6 +381,7 @@ class Engine:
         while True:
             try:
                 if await self._store.finish(job.job_id, outcome, now):
+                    self.finished[_kind_of(outcome)] += 1
                     ended = msgspec.structs.replace(job, outcome=outcome, finished_at=now)
                 else:
                     ended = await self.job(job.job_id)
@@ -438,6 +444,12 @@ class Engine:
             return 0
         older_than = None if keep_s is None else self._clock.wall() - keep_s
         return await self._store.prune(self._settings.keep, older_than, FORGOTTEN_AT_ONCE)
+
+
+def _kind_of(outcome: Outcome) -> str:
+    if outcome.error is None:
+        return "succeeded"
+    return "cancelled" if outcome.error == "cancelled" else "failed"
 
 
 def _why_no_trace(job: Job) -> str:

@@ -391,6 +391,7 @@ class Dispatcher:
                 continue
             call.hedged = True
             self._hedge_credit -= len(late)
+            self.tally.retries["late"] += len(late)
             for lane, operation, _ in late:
                 attempts = lane.attempts.setdefault(operation.index, Attempts())
                 attempts.avoid.add(call.worker.key)

@@ -8,7 +8,7 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
-from engine.master import handlers, pages
+from engine.master import handlers, metrics, pages
 from engine.master.assembly import Master
 from engine.web import application, server
 
@@ -20,6 +20,7 @@ PUBLIC: list[Any] = [
     (r"/jobs", handlers.JobsHandler),
     (r"/events", handlers.EventsHandler),
     (r"/workers", handlers.WorkersHandler),
+    (r"/metrics", metrics.MetricsHandler),
     (r"/livez", handlers.LivezHandler),
     (r"/readyz", handlers.ReadyzHandler),
 ]
