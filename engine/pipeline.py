@@ -5,7 +5,7 @@ turns operations into results can stand behind the executor. It never waits for 
 particular, so that independent operations of a job are computed at the same time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from engine.arithmetic import divides_by_zero, division_by_zero
@@ -13,16 +13,17 @@ from engine.errors import OperationFailed
 from engine.exchange import Result
 from engine.job import Job, JobId, Operation, Outcome
 from engine.plan import Plan
+from engine.trace import Arrival, Trace, Trip, UnderWay
 
 
 class Lane(Protocol):
     """What one job has at an executor: operations go in, results come out in any order."""
 
-    def put(self, operations: Sequence[Operation]) -> None:
-        """Hand in operations to be computed."""
+    def put(self, operations: Sequence[Operation], since: float) -> None:
+        """Hand in operations to be computed, and since when they are ready."""
         ...
 
-    async def results(self) -> list[tuple[Operation, Result | list[Result]]]:
+    async def results(self) -> list[Arrival]:
         """Wait until something came back, and return all that did, each operation once.
 
         With an operation that has a chain, those of a first part of the chain may come in a list.
@@ -41,26 +42,33 @@ class Executor(Protocol):
         """Return a lane of its own for a job."""
         ...
 
+    def under_way(self, job_id: JobId) -> Iterable[UnderWay]:
+        """Return the operations of a job that have not come back, those at workers first."""
+        ...
 
-async def run(job: Job, plan: Plan, executor: Executor) -> Outcome:
-    """Compute `job`, whose operations are `plan`, and return how it ended.
+
+async def run(job: Job, plan: Plan, executor: Executor, trace: Trace, now: float) -> Outcome:
+    """Compute `job`, whose operations are `plan`, from `now` on, and return how it ended.
+
+    What came of each operation is told to `trace`.
 
     Which error a job with several of them ends with does not depend on who answers first: it is
     the one that strict left-to-right evaluation meets first, as in Python.
     """
     lane = executor.open(job.job_id)
     try:
-        _hand_in(plan, lane, plan.ready())
+        _hand_in(plan, lane, plan.ready(), now, trace)
         while not plan.finished:
             ready = []
-            for operation, came in await lane.results():
+            for operation, came, trip, since in await lane.results():
                 if isinstance(came, list):
-                    following = _follow(plan, operation, came)
+                    following = _follow(plan, operation, came, trip, since, trace)
                 else:
+                    trace.came(operation, came, trip, since)
                     following = _record(plan, operation, came)
                 if following is not None:
                     ready.append(following)
-            _hand_in(plan, lane, ready)
+            _hand_in(plan, lane, ready, trip.replied_at, trace)
     finally:
         lane.close()
     return _outcome(job, plan)
@@ -73,31 +81,36 @@ def _record(plan: Plan, operation: Operation, result: Result) -> Operation | Non
     return plan.complete(operation.index, result)
 
 
-def _follow(plan: Plan, first: Operation, results: list[Result]) -> Operation | None:
+def _follow(
+    plan: Plan, first: Operation, results: list[Result], trip: Trip, since: float, trace: Trace
+) -> Operation | None:
     """Record the results of a chain, each of which makes the next operation of it ready."""
     following: Operation | None = first
     for result in results:
         if following is None:
             break  # an operation failed, and those behind it with it
+        trace.came(following, result, trip, since)
         following = _record(plan, following, result)
+        since = trip.sent_at  # the others were never ready at the master
     return following
 
 
-def _hand_in(plan: Plan, lane: Lane, ready: list[Operation]) -> None:
+def _hand_in(plan: Plan, lane: Lane, ready: list[Operation], since: float, trace: Trace) -> None:
     for operation in ready:
         if divides_by_zero(operation.name, operation.operands):
             break
     else:
-        lane.put(ready)
+        lane.put(ready, since)
         return
     # No worker is ever asked to divide by a known zero: a plain one could only answer 500.
     possible = []
     for operation in ready:
         if divides_by_zero(operation.name, operation.operands):
+            trace.came(operation, division_by_zero(), None, since)
             plan.fail(operation.index, division_by_zero())
         else:
             possible.append(operation)
-    lane.put(possible)
+    lane.put(possible, since)
 
 
 def _outcome(job: Job, plan: Plan) -> Outcome:

@@ -76,6 +76,10 @@ class Plan:
         destination = self._destinations[index]
         return None if destination == NOWHERE else destination >> 1
 
+    def operands(self, index: int) -> tuple[Number | None, ...]:
+        """Return the operands of an operation that has no result, `None` for those not known."""
+        return self._operands[2 * index], self._operands[2 * index + 1]
+
     def ready(self) -> list[Operation]:
         """Hand out, once, the operations that are ready from the start, in the order of the text.
 
