@@ -8,7 +8,7 @@ particular, so that independent operations of a job are computed at the same tim
 from collections.abc import Sequence
 from typing import Protocol
 
-from engine.arithmetic import divides_by_zero, division_by_zero
+from engine.arithmetic import divides_by_zero, failure_of
 from engine.errors import OperationFailed
 from engine.exchange import Result
 from engine.job import Job, JobId, Operation, Outcome
@@ -93,10 +93,13 @@ def _hand_in(plan: Plan, lane: Lane, ready: list[Operation]) -> None:
     # No worker is ever asked to divide by a known zero: a plain one could only answer 500.
     possible = []
     for operation in ready:
+        failure = None
         if divides_by_zero(operation.name, operation.operands):
-            plan.fail(operation.index, division_by_zero())
-        else:
+            failure = failure_of(operation.name, operation.operands)
+        if failure is None:
             possible.append(operation)
+        else:  # not always division_by_zero: Python first turns a huge integer into a float
+            plan.fail(operation.index, failure)
     lane.put(possible)
 
 
