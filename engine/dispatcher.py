@@ -211,7 +211,11 @@ class Dispatcher:
     def _load(self, worker: Worker, now: float) -> Call | None:
         limit = self._pool.batch_limit(worker)
         again = self._take_again(worker, limit)
+        if again is None:
+            return None
         if again and self._attempts(again[0]).alone:
+            if self._attempts(again[0]).suspected:
+                self._pool.reserve(worker)
             return Call(worker, again[:1], 1, now)
         fresh: Load = []
         if len(again) < limit:
@@ -226,11 +230,16 @@ class Dispatcher:
             call.take_chains_aboard(limit)
         return call
 
-    def _take_again(self, worker: Worker, limit: int) -> Load:
-        """Take retries that this worker may have, within the retry budget; one alone if need be."""
+    def _take_again(self, worker: Worker, limit: int) -> Load | None:
+        """Take retries that this worker may have, within the retry budget; one alone if need be.
+
+        `None` when the next one needs a worker to itself: this one gets nothing more until it has
+        finished what it has in hand.
+        """
         room = self._policy.allowance(self._in_flight) - self._retries_in_flight
         taken: Load = []
         kept: Load = []
+        is_busy = False
         while self._again and len(taken) < min(limit, room):
             entry = self._again.popleft()
             lane, operation = entry
@@ -240,11 +249,15 @@ class Dispatcher:
             if not self._suits(worker, operation, attempts) or (attempts.alone and taken):
                 kept.append(entry)
                 continue
+            if attempts.suspected and worker.calls > 1:
+                kept.append(entry)
+                is_busy = True
+                break
             taken.append(entry)
             if attempts.alone:
                 break
         self._again.extendleft(reversed(kept))
-        return taken
+        return None if is_busy else taken
 
     @staticmethod
     def _attempts(entry: tuple[Lane, Operation]) -> Attempts:
@@ -319,17 +332,25 @@ class Dispatcher:
                 break
             if call.hedged or not self._pool.has_room_besides(call.worker):
                 continue
-            late = [entry for entry in call.load if entry[0].awaits(entry[1])]
-            if len(late) > self._hedge_credit:
+            late = [entry for entry in call.load if self._may_hedge(entry)]
+            if not late or len(late) > self._hedge_credit:
                 continue
             call.hedged = True
             self._hedge_credit -= len(late)
             for lane, operation in late:
                 attempts = lane.attempts.setdefault(operation.index, Attempts())
                 attempts.avoid.add(call.worker.key)
+                attempts.copies += 1
             self._again.extend(late)
             self.kick()
         self._hedge_later()
+
+    @staticmethod
+    def _may_hedge(entry: tuple[Lane, Operation]) -> bool:
+        lane, operation = entry
+        attempts = lane.attempts.get(operation.index)
+        # What a worker died of, perhaps, is not tried on two others at once.
+        return lane.awaits(operation) and not (attempts and attempts.deaths)
 
     # When it went wrong
 
@@ -373,7 +394,10 @@ class Dispatcher:
             except OperationFailed as failure:
                 lane.deliver(operation, failure)
             else:
-                later.setdefault(delay_s, []).append((lane, operation))
+                if attempts.copies and worker in attempts.deaths:
+                    attempts.copies -= 1  # whether the other one dies too is to be seen first
+                else:
+                    later.setdefault(delay_s, []).append((lane, operation))
         for delay_s, entries in later.items():
             if delay_s == 0.0:
                 self._again.extend(entries)
