@@ -170,7 +170,9 @@ class Engine:
                 await self._clock.sleep(0)  # others have their turn between the pieces
         good = [task for task, plan in zip(tasks, plans, strict=True) if isinstance(plan, Plan)]
         keys = _keys(key, len(good))
-        jobs = iter(await self._add([NewJob(*new, fingerprint) for new in zip(good, keys, strict=True)]))
+        jobs = iter(
+            await self._add([NewJob(*new, fingerprint) for new in zip(good, keys, strict=True)])
+        )
         results: list[Job | ExpressionError] = []
         for plan in plans:
             if isinstance(plan, ExpressionError):
@@ -250,7 +252,9 @@ class Engine:
 
     def _make_plan(self, task: str) -> Plan:
         return Plan(
-            parse(task), balance=self._settings.balance, chain_from=self._settings.chain_from
+            parse(task),
+            balance_from=self._settings.balance_from,
+            chain_from=self._settings.chain_from,
         )
 
     async def _add(self, new: list[NewJob]) -> list[Job]:
@@ -295,31 +299,27 @@ class Engine:
 
     async def _carry_through(self, job: Job, plan: Plan | None) -> None:
         try:
-            outcome = await self._outcome(job, plan)
+            if plan is None:
+                plan = await self._planned(job.task)
+            if self._settings.deadline_s is None:
+                outcome = await pipeline.run(job, plan, self._executor)
+            else:
+                outcome = await self._before_deadline(job, plan, self._settings.deadline_s)
             await self._finish(job, outcome)
+        except ExpressionError as error:  # it was taken by a version that read it otherwise
+            await self._finish(job, Outcome(error=error.code, detail=error.detail))
         except Exception:
             log.exception("job %d stopped unforeseen; the next start takes it up", job.job_id)
 
-    async def _outcome(self, job: Job, plan: Plan | None) -> Outcome:
-        deadline_s = self._settings.deadline_s
-        if deadline_s is None:
-            return await self._compute(job, plan)
+    async def _before_deadline(self, job: Job, plan: Plan, deadline_s: float) -> Outcome:
+        left = job.submitted_at + deadline_s - self._clock.wall()
         try:
-            left = job.submitted_at + deadline_s - self._clock.wall()
             async with asyncio.timeout(max(0.0, left)):
-                return await self._compute(job, plan)
+                return await pipeline.run(job, plan, self._executor)
         except TimeoutError:
             return Outcome(
                 error="deadline_exceeded", detail=f"not finished {deadline_s:g} s after submission"
             )
-
-    async def _compute(self, job: Job, plan: Plan | None) -> Outcome:
-        if plan is None:
-            try:
-                plan = await self._planned(job.task)
-            except ExecutorError as error:  # taken by a version that read it otherwise
-                return Outcome(error=error.code, detail=error.detail)
-        return await pipeline.run(job, plan, self._executor)
 
     async def _finish(self, job: Job, outcome: Outcome) -> Job:
         """Store the outcome, unless another one came first; return the job as it ended."""
