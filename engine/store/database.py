@@ -95,7 +95,11 @@ class Database:
                     f" one knows {len(self._migrations)}); start that version, or set another"
                     " data directory (`--data`)"
                 )
-            if _pragma(connection, "application_id") != APPLICATION_ID:
+            (things,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            not_begun = (
+                version == 0 and things == 0
+            )  # as a master killed at its first start left it
+            if _pragma(connection, "application_id") != APPLICATION_ID and not not_begun:
                 raise StoreError(
                     f"{self._path} is a database of something else; move it away, or set another"
                     " data directory (`--data`)"

@@ -13,7 +13,7 @@ from engine.crashpoints import POINTS
 
 ROOT = Path(__file__).resolve().parents[2]
 
-PASS_THRICE = """
+PROGRAM = """
 import sys
 from engine.crashpoints import arm, crash_point
 arm(sys.argv[1])
@@ -27,7 +27,7 @@ for passing in range(3):
 def passing_thrice(armed: str) -> "subprocess.CompletedProcess[str]":
     """Run a program that passes two points three times."""
     return subprocess.run(
-        [sys.executable, "-c", PASS_THRICE, armed],
+        [sys.executable, "-c", PROGRAM, armed],
         check=False,
         capture_output=True,
         text=True,
