@@ -31,10 +31,15 @@ class Load:
         self._rng = rng
         self._repeats = repeats
         self._serial = 0
+        self._over = False
         self._keys: list[tuple[str, str, int]] = []  # key, task, the id that it was answered with
 
+    def stop(self) -> None:
+        """Let every client end with what it is about."""
+        self._over = True
+
     async def run(self) -> None:
-        """Go on until cancelled."""
+        """Go on until stopped."""
         await asyncio.gather(*(self._client() for _ in range(CLIENTS)))
 
     async def burst(self) -> None:
@@ -47,7 +52,7 @@ class Load:
     async def _client(self) -> None:
         doings = [self._submit, self._submit_keyed, self._submit_many, self._look, self._list]
         doings += [self._submit, self._cancel, self._repeat, self._wait]
-        while True:
+        while not self._over:
             try:
                 await self._rng.choice(doings)()
                 await asyncio.sleep(self._rng.expovariate(1 / PAUSE_S))
@@ -81,7 +86,7 @@ class Load:
     async def _submit_keyed(self) -> None:
         task, above = self._task(), self._ledger.highest
         key, sent = f"key-{self._serial}", False
-        while True:
+        while not self._over:
             try:
                 reply = await self._master.submit(task, idempotency_key=key)
             except MasterUnreachable as error:
@@ -90,10 +95,10 @@ class Load:
                 if not error.busy:
                     raise
             else:
-                break
+                self._ledger.acknowledge(reply.job_id, task, None if sent else above)
+                self._keys = [*self._keys[-REPEATED_KEYS:], (key, task, reply.job_id)]
+                return
             await asyncio.sleep(SILENCE_S)
-        self._ledger.acknowledge(reply.job_id, task, None if sent else above)
-        self._keys = [*self._keys[-REPEATED_KEYS:], (key, task, reply.job_id)]
 
     async def _repeat(self) -> None:
         if self._keys and self._repeats:
@@ -126,12 +131,16 @@ class Load:
     async def _ask(self, wait_s: float | None) -> None:
         job_id = self._some_job()
         if job_id is not None:
-            await self._saw(self._master.job(job_id, wait_s=wait_s), job_id)
+            await self.look_at(job_id, wait_s)
+
+    async def look_at(self, job_id: int, wait_s: float | None) -> None:
+        """Ask how a job is, and write it down."""
+        await self._saw(self._master.job(job_id, wait_s=wait_s), job_id)
 
     async def _list(self) -> None:
         asked_at = self._ledger.observations
         for listed in await self._master.jobs(limit=self._rng.choice([10, 100])):
-            self._ledger.see(row_of(listed, listed.task), asked_at)
+            self._ledger.see(_row_of(listed, listed.task), asked_at)
 
     async def _saw(self, asking: Awaitable[JobStatus], job_id: int) -> None:
         asked_at = self._ledger.observations
@@ -142,10 +151,10 @@ class Load:
                 raise
             self._ledger.miss(job_id)
         else:
-            self._ledger.see(row_of(status, self._ledger.task(status.job_id)), asked_at)
+            self._ledger.see(_row_of(status, self._ledger.task(status.job_id)), asked_at)
 
 
-def row_of(job: JobStatus | JobListed, task: str) -> Row:
+def _row_of(job: JobStatus | JobListed, task: str) -> Row:
     """Return a job as the master showed it."""
     error = job.error if isinstance(job.error, str) else None
     return Row(job.job_id, task, job.finished, job.answer, error)

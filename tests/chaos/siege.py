@@ -20,7 +20,7 @@ from deploy.local import LocalCluster, Process, StartFailed
 from engine.client.api import MasterClient
 from engine.crashpoints import POINTS, Point
 from tests.chaos.ledger import FAULTS, Ledger
-from tests.chaos.load import Load, row_of
+from tests.chaos.load import Load
 from tests.chaos.postmortem import examine
 
 WORKERS = 3
@@ -203,10 +203,10 @@ class Era:
         return True
 
     async def _calm_down(self) -> None:
-        """Stop clients and tormentor; the latter by itself, so that it leaves no process behind."""
+        """Let clients and tormentor end by themselves: the latter leaves no process behind then."""
         self._over.set()
-        for task in self._tasks[:1]:
-            task.cancel()
+        if self._load is not None:
+            self._load.stop()
         results = await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         for result in results:
@@ -219,8 +219,8 @@ class Era:
         await self._calm_down()
         master = await asyncio.to_thread(self._cluster.start_master)
         if self._load is not None:
-            with self._client:
-                await self._let_all_end()
+            await self._let_all_end(self._load)
+            self._client.close()
         code = await asyncio.to_thread(master.stop)
         if code != 0:
             self._ledger.fault("crashed", f"the last master ended with {code}")
@@ -229,14 +229,12 @@ class Era:
         for job_id in self._ledger.unfinished:
             self._ledger.fault("stuck", f"job {job_id} ({self._ledger.task(job_id)[:200]})")
 
-    async def _let_all_end(self) -> None:
+    async def _let_all_end(self, load: Load) -> None:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + PATIENCE_AT_THE_END_S
         for job_id in self._ledger.unfinished:
             left_s = max(0, round(give_up_at - loop.time()))
-            status = await self._client.job(job_id, wait_s=left_s)
-            row = row_of(status, self._ledger.task(job_id))
-            self._ledger.see(row, self._ledger.observations)
+            await load.look_at(job_id, left_s)
 
 
 # Whole runs
