@@ -25,7 +25,7 @@ from engine.roof import (
     open_files,
     prefer_throughput,
     refuse_optimized,
-    until_told_to_stop,
+    stop_signal,
 )
 from engine.settings import MasterSettings
 from engine.store.base import Store
@@ -70,11 +70,12 @@ def gave_up(error: Exception, code: int) -> int:
 
 async def run(settings: MasterSettings) -> int:
     """Build everything, serve until told to stop, and take it down in order."""
+    told_to_stop = stop_signal()
     store: Store = SqliteStore(Path(settings.data)) if settings.data else MemoryStore()
     master = Master(settings, transport(settings), store, LoopClock(), Random())  # noqa: S311
     await master.start()
     servers = listen(settings, master)
-    stop = asyncio.ensure_future(until_told_to_stop())
+    stop = asyncio.ensure_future(told_to_stop.wait())
     broke = asyncio.ensure_future(store.broke())
     await asyncio.wait((stop, broke), return_when=asyncio.FIRST_COMPLETED)
     if broke.done():

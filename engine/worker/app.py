@@ -72,9 +72,13 @@ class WorkerHandler(ApiHandler):
 class ComputeHandler(WorkerHandler):
     """`POST /compute`."""
 
+    def initialize(self, state: WorkerState) -> None:
+        """Take the state of the worker, and count a call: `on_finish` comes for each, always."""
+        super().initialize(state)
+        state.begin()
+
     def prepare(self) -> None:
         """Refuse callers without the token, and everybody when on the way out."""
-        self.state.begin()
         self.refuse_without(self.state.token)
         if self.state.draining:
             raise RequestRefused(
