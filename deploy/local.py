@@ -34,8 +34,15 @@ class Process:
     """One program of ours, whose stderr is read for the line that says where it listens."""
 
     def __init__(
-        self, program: str, arguments: Sequence[str], echo: bool = False, crash_at: str = ""
+        self,
+        program: str,
+        arguments: Sequence[str],
+        echo: bool = False,
+        *,
+        crash_at: str = "",
+        under: Sequence[str] = (),
     ) -> None:
+        """Start `program` and return when it listens; `under` is a command that runs it."""
         self._echo = echo
         self._lines: Queue[str | None] = Queue()
         self.seen: list[str] = []  # what it has written, for whoever wants to know why
@@ -43,7 +50,7 @@ class Process:
         if crash_at:
             environment["EXECUTOR_CRASH_AT"] = crash_at  # see engine/crashpoints.py
         self.popen = subprocess.Popen(  # noqa: S603  # our own programs
-            [sys.executable, str(ROOT / program), *arguments],
+            [*under, sys.executable, str(ROOT / program), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -148,17 +155,19 @@ class LocalCluster:
         """The master's public address."""
         return self.master.url
 
-    def start_master(self, crash_at: str = "") -> Process:
+    def start_master(self, crash_at: str = "", under: Sequence[str] = ()) -> Process:
         """Start the master, at the port that it had before if it had one.
 
         With `crash_at` it dies at a crash point; if that comes before it listens, `StartFailed`.
+        `under` is a command that runs it, as `prlimit` does.
         """
         port = (getattr(self, "master", None) and self.master.port) or self._port
         self.master = Process(
             "master.py",
             ["--port", str(port), "--config", "config/local.yaml", *self._arguments],
             self._echo,
-            crash_at,
+            crash_at=crash_at,
+            under=under,
         )
         return self.master
 
