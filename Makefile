@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 TASK ?= 1+(2*3)/4-5
 WORKERS ?= 3
+KILLS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check docker-test bench
+.PHONY: help demo run test check chaos docker-test bench
 
 help: ## Say what each target does.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -34,6 +35,10 @@ check: $(VENV)/dev ## Check format, lint, types and branch coverage.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/unit tests/contract --cov
+
+chaos: $(VENV)/dev ## Kill masters KILLS times under load, and say what was lost.
+	$(BIN)/python -m tests.chaos --points all
+	$(BIN)/python -m tests.chaos --kills $(KILLS) --seed $$(date +%s)
 
 docker-test: $(VENV)/dev ## Build the images and test them under docker-compose (needs root and Debian, or an engine).
 	tests/docker/run

@@ -19,6 +19,7 @@ import msgspec
 from engine import pipeline
 from engine.admission import Admission, Entry
 from engine.clock import Clock
+from engine.crashpoints import crash_point
 from engine.errors import (
     Draining,
     ExecutorError,
@@ -143,6 +144,7 @@ class Engine:
         With an idempotency `key`, the same key and fingerprint give the same job again.
         """
         self._refuse_if_closed()
+        crash_point("submit.received")
         plan = await self._plan(task)
         (job,) = await self._add([NewJob(task, key, fingerprint)])
         self._admission.offer(job, plan)
@@ -157,6 +159,7 @@ class Engine:
         With an idempotency `key`, the same key and fingerprint give the same jobs again.
         """
         self._refuse_if_closed()
+        crash_point("submit.received")
         plans: list[Plan | ExpressionError] = []
         unread = 0
         for task in tasks:
@@ -269,7 +272,10 @@ class Engine:
                     " limits.unfinished_jobs",
                     5.0,
                 )
-            return await self._store.add(new, self._clock.wall())
+            crash_point("submit.parsed")
+            jobs = await self._store.add(new, self._clock.wall())
+            crash_point("submit.stored")
+            return jobs
         finally:
             self._submitting -= len(new)
 
@@ -324,6 +330,7 @@ class Engine:
     async def _finish(self, job: Job, outcome: Outcome) -> Job:
         """Store the outcome, unless another one came first; return the job as it ended."""
         now = self._clock.wall()
+        crash_point("finish.computed")
         while True:
             try:
                 if await self._store.finish(job.job_id, outcome, now):
@@ -334,12 +341,14 @@ class Engine:
             except StoreError as error:
                 log.warning("job %d cannot be finished yet: %s", job.job_id, error)
                 await self._clock.sleep(STORE_RETRY_S)
+        crash_point("finish.stored")
         # In the same step in which waiters are told: whoever asks later looks in the store. Its
         # coroutine may be on its way out still, be it by its own end or by being cancelled.
         self._running.pop(job.job_id, None)
         for waiter in self._waiting.get(job.job_id, ()):
             if not waiter.done():
                 waiter.set_result(ended)
+        crash_point("finish.told")
         return ended
 
     # Taking up what waits in the store, as soon as there is room
@@ -368,8 +377,10 @@ class Engine:
             self._admission.behind = False  # what is added from now on says so itself
             jobs = await self._store.unfinished(self._admission.taken, READ_JOBS, READ_BYTES)
             if jobs:
+                crash_point("recovery.read")
                 self._admission.read(jobs)
                 self._admission.behind = True
+                crash_point("recovery.taken_up")
 
     # Forgetting what is older than the record is to be
 
