@@ -6,7 +6,7 @@ TASK ?= 1+(2*3)/4-5
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check docker-test bench
+.PHONY: help demo run test check docker-test bench bench-peers
 
 help: ## Say what each target does.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -40,3 +40,11 @@ docker-test: $(VENV)/dev ## Build the images and test them under docker-compose 
 
 bench: $(VENV)/dev ## Measure throughput and latency, and print the table of docs/performance.md.
 	$(BIN)/python -m bench.run
+
+$(VENV)-peers/ready: bench/peers/requirements.txt
+	$(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/python -m pip install --quiet --requirement bench/peers/requirements.txt
+	touch $@
+
+bench-peers: $(VENV)/dev $(VENV)-peers/ready ## Compare with Dask, Ray, Celery and Dramatiq on the same expressions.
+	$(BIN)/python -m bench.peers --python $(VENV)-peers/bin/python
