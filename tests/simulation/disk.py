@@ -1,66 +1,165 @@
 """A disk that forgets what was not synced, and the store on it that the simulated master uses.
 
-Transactions wait until their group is committed, a moment later. A power cut in that moment keeps
-a first part of the group, whole transactions only, and tells nobody which.
+What is asked waits until its group's turn comes, a random moment later: reads see what was
+committed before, writes are committed together. A power cut in that moment keeps a first part of
+the open group, whole transactions only, and tells nobody which. The record outlives the store.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any
+from typing import NamedTuple, TypeVar, cast
 
-from engine.errors import StoreError
+from engine.errors import IdempotencyConflict, StoreError
+from engine.job import Job, JobId, Outcome
+from engine.store.base import Counts, NewJob, Status
 from engine.store.memory import MemoryRecord
 
-SYNC_S = 0.002
+SYNC_S = 0.002  # what a group commit takes, give or take
+
+Result = TypeVar("Result")
+
+
+class Disk:
+    """What is on the platter, and whether there is room for more."""
+
+    def __init__(self) -> None:
+        self.record = MemoryRecord()
+        self.full = False
+
+
+class _Transaction(NamedTuple):
+    carry_out: Callable[[], object]
+    writes: bool
+    done: "asyncio.Future[object]"
 
 
 class SimulatedStore:
-    """The store contract on a record that outlives it, with group commit and power cuts."""
+    """The store contract on a disk, for one life of a master."""
 
-    def __init__(self, disk: MemoryRecord, random: Random) -> None:
+    def __init__(self, disk: Disk, random: Random) -> None:
+        self.broken = False
+        self._broke = asyncio.Event()
         self._disk = disk
         self._random = random
-        self._group: list[tuple[Callable[[], Any], asyncio.Future[Any]]] = []
+        self._group: list[_Transaction] = []
         self._timer: asyncio.TimerHandle | None = None
         self._cut = False
-        self.full = False  # writes fail, as on a full disk
-        self.broken = False
+        self._closed = False
 
-    async def open(self) -> None:
-        """Nothing to do: the record is there."""
+    # What happens to it
 
-    async def close(self) -> None:
-        """Commit what waits."""
-        self._commit()
-
-    def power_cut(self) -> None:
-        """Lose what is not synced: of the open group a first part may be on the disk already."""
+    def cut_power(self) -> None:
+        """Lose what is not synced, and never answer again."""
         self._cut = True
-        for transaction, _ in self._group[: self._random.randint(0, len(self._group))]:
-            transaction()
-        self._group.clear()
+        self._keep_a_first_part()
+
+    def fail_to_sync(self) -> None:
+        """Break for good: what was being synced may be on the disk or not."""
+        self.broken = True
+        for transaction in self._keep_a_first_part():
+            _answer(transaction.done, StoreError("the disk could not sync; look at it"))
+        self._broke.set()
+
+    def _keep_a_first_part(self) -> list[_Transaction]:
+        """Carry out some of the open group; return all of it, which nobody was told about."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
+        group, self._group = self._group, []
+        writes = [transaction for transaction in group if transaction.writes]
+        if not self._disk.full:
+            for transaction in writes[: self._random.randint(0, len(writes))]:
+                _attempt(transaction.carry_out)
+        return group
 
-    async def _write(self, transaction: Callable[[], Any]) -> Any:
+    # The contract
+
+    @property
+    def counts(self) -> Counts:
+        """How many jobs are in which status."""
+        return self._disk.record.counts
+
+    async def broke(self) -> None:
+        """Return when the disk has failed for good."""
+        await self._broke.wait()
+
+    async def open(self) -> None:
+        """Take a moment, as reading a file does."""
+        await self._ask(lambda: None, writes=False)
+
+    async def add(self, new: Sequence[NewJob], now: float) -> list[Job]:
+        """Add jobs, all or none. Raises `IdempotencyConflict`."""
+        return await self._ask(lambda: self._disk.record.add(new, now))
+
+    async def finish(self, job_id: JobId, outcome: Outcome, now: float) -> bool:
+        """Set the outcome of a job, unless it has one."""
+        return await self._ask(lambda: self._disk.record.finish(job_id, outcome, now))
+
+    async def get(self, job_id: JobId) -> Job | None:
+        """Return a job, or `None`."""
+        return await self._ask(lambda: self._disk.record.get(job_id), writes=False)
+
+    async def page(
+        self, limit: int, before: JobId | None = None, status: Status | None = None
+    ) -> list[Job]:
+        """Return up to `limit` jobs, newest first."""
+        return await self._ask(lambda: self._disk.record.page(limit, before, status), writes=False)
+
+    async def unfinished(self, after: JobId, limit: int, max_bytes: int) -> list[Job]:
+        """Return unfinished jobs, oldest first."""
+        return await self._ask(
+            lambda: self._disk.record.unfinished(after, limit, max_bytes), writes=False
+        )
+
+    async def prune(self, keep: int, older_than: float | None, at_most: int) -> int:
+        """Forget old finished jobs; return how many."""
+        return await self._ask(lambda: self._disk.record.prune(keep, older_than, at_most))
+
+    async def close(self) -> None:
+        """Commit what waits and let go."""
+        if not self._closed and not self._cut and not self.broken:
+            self._commit()
+        self._closed = True
+
+    # Group commit
+
+    async def _ask(self, carry_out: Callable[[], Result], *, writes: bool = True) -> Result:
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[Any] = loop.create_future()
-        if not self._cut:
-            self._group.append((transaction, done))
-            if self._timer is None:
-                delay_s = SYNC_S * self._random.uniform(0.5, 3.0)
-                self._timer = loop.call_later(delay_s, self._commit)
-        return await done  # after a power cut for ever: nobody is there to be answered
+        done: asyncio.Future[object] = loop.create_future()
+        if self._cut:
+            await done  # for ever: nobody is there any more
+        if self._closed or self.broken:
+            raise StoreError("the store is closed; start the master again")
+        self._group.append(_Transaction(carry_out, writes, done))
+        if self._timer is None:
+            delay_s = SYNC_S * self._random.uniform(0.5, 3.0)
+            self._timer = loop.call_later(delay_s, self._commit)
+        return cast(Result, await done)
 
     def _commit(self) -> None:
-        self._timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         group, self._group = self._group, []
-        for transaction, done in group:
-            result = StoreError("the disk is full") if self.full else transaction()
-            if done.done():
-                continue
-            if isinstance(result, Exception):
-                done.set_exception(result)
-            else:
-                done.set_result(result)
+        full = StoreError("the disk is full; make room")
+        # Reads come first, as in the real store: they show what was committed before this group.
+        for transaction in sorted(group, key=lambda one: one.writes):
+            refused = transaction.writes and self._disk.full
+            _answer(transaction.done, full if refused else _attempt(transaction.carry_out))
+
+
+def _attempt(carry_out: Callable[[], object]) -> object:
+    try:
+        return carry_out()
+    except IdempotencyConflict as conflict:
+        return conflict
+
+
+def _answer(done: "asyncio.Future[object]", result: object) -> None:
+    if done.done():
+        return
+    if isinstance(result, Exception):
+        done.set_exception(result)
+    else:
+        done.set_result(result)

@@ -1,146 +1,255 @@
 """A network and workers that do what the script says, in virtual time. No sockets.
 
-`ScriptedTransport` is the master's transport; each `ScriptedWorker` behind it can crash, hang,
-be slow, be cut off in either direction, and answer nonsense. What it computes when it is well is
-right, and encoded as a real worker encodes it.
+`ScriptedTransport` is a master's way to the workers that stand behind a `Network`; each can crash,
+hang, be slow, be cut off in either direction, and answer nonsense. What it computes when it is
+well is right, and encoded as a real worker encodes it. Like a real one it does one thing at a time.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from random import Random
-from typing import Any
 
 import msgspec
 
 from engine.arithmetic import compute
-from engine.errors import OperationFailed, TimedOut, Unreachable
+from engine.errors import OperationFailed, TimedOut, Unreachable, WorkerError
 from engine.exchange import Reply
-from engine.messages import Computation, ComputedItem, encode
-
-Corruption = Callable[[list[dict[str, Any]]], Reply]
+from engine.job import Number
+from engine.messages import Computation, ComputedItem, Item, encode
+from tests.simulation.nonsense import Nonsense
 
 TRAVEL_S = 0.0002  # one way
 OVERHEAD_S = 0.0003  # of a call, at the worker
 OPERATION_S = 0.000002
 
+_decode_one = msgspec.json.Decoder(Computation).decode
+_decode_many = msgspec.json.Decoder(list[Computation]).decode
+
+
+class Call:
+    """One request to a worker, from its sending to whatever became of it."""
+
+    def __init__(self, url: str, body: bytes | None, sent_at: float) -> None:
+        self.url = url
+        self.sent_at = sent_at
+        self.as_array = body is not None and body.startswith(b"[")
+        self.computations: list[Computation] = []
+        if body is not None:
+            self.computations = _decode_many(body) if self.as_array else [_decode_one(body)]
+        self.is_probe = body is None
+        self.answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self.fate = "lost"  # or answered, busy, faulty, refused, died
+        self.killer: str | None = None  # if it died: what killed the worker
+
+    def end(self, fate: str, result: Reply | WorkerError) -> None:
+        """Let the caller have a result, if it is still there."""
+        if self.answer.done():
+            return
+        self.fate = fate
+        if isinstance(result, WorkerError):
+            self.answer.set_exception(result)
+        else:
+            self.answer.set_result(result)
+
 
 class ScriptedWorker:
-    """One worker, as the network sees it."""
+    """One worker's server, as the network sees it."""
 
-    def __init__(self, name: str, url: str, batch: int = 512) -> None:
-        self.name = name
+    def __init__(self, url: str, random: Random, batch: int = 512) -> None:
         self.url = url
         self.batch = batch
-        self.operations = ["sum", "sub", "mul", "div"]
-        self.up = True
+        self.up = False
         self.hung = False
+        self.draining = False
         self.deaf = False  # nothing from the master arrives
         self.mute = False  # nothing to the master arrives
         self.slowness = 1.0
         self.operation_s = OPERATION_S
-        self.corruption: Corruption | None = None
-        self.kills_on: Callable[[Computation], bool] = lambda _computation: False
-        self.calls = 0
+        self.nonsense: Nonsense | None = None
+        self.arithmetic: Callable[[str, tuple[Number, ...]], Number] = compute
+        self.kills: Callable[[Computation], bool] = lambda _computation: False
+        self.on_killed: Callable[[], None] = self.crash
+        self.calls = 0  # that arrived, probes not counted
         self.computed = 0
-        self._open: dict[asyncio.Future[Reply], Reply] = {}
-        self._held: list[tuple[asyncio.Future[Reply], Reply]] = []
+        self._random = random
+        self._open: dict[Call, None] = {}
+        self._free_at = 0.0
+        self._stalled: deque[Callable[[], None]] = deque()  # while hung
+        self._held: deque[Callable[[], None]] = deque()  # replies that the network holds back
 
-    def crash(self) -> None:
+    # What happens to it
+
+    def crash(self, killer: str = "the script") -> None:
         """Die: every open connection breaks at once."""
-        self.up, self.hung = False, False
-        for waiter in list(self._open):
-            if not waiter.done():
-                waiter.set_exception(Unreachable("closed the connection", aboard=True))
-        self._open.clear()
-        self._held.clear()
+        self.up = self.hung = self.draining = False
+        self._stalled.clear()
+        self._free_at = 0.0
+        open_calls, self._open = self._open, {}
+        for call in open_calls:
+            call.killer = killer
+            gone = Unreachable("closed the connection without an answer", aboard=True)
+            self._towards_master(lambda call=call, gone=gone: call.end("died", gone))  # type: ignore[misc]
 
-    def restart(self) -> None:
-        """Come back, empty."""
+    def start(self) -> None:
+        """Listen."""
         self.up = True
 
     def hang(self) -> None:
         """Stop as SIGSTOP stops: connections stay open, nothing is answered."""
-        self.hung = True
+        self.hung = self.up
 
     def resume(self) -> None:
-        """Go on where it was stopped: late replies go out now."""
+        """Go on where it was stopped: what waited in the socket is read now."""
         self.hung = False
-        for waiter, reply in self._held:
-            if not waiter.done():
-                waiter.set_result(reply)
-        self._held.clear()
+        stalled, self._stalled = self._stalled, deque()
+        for step in stalled:
+            step()
 
-    async def serve(self, body: bytes | None) -> Reply:
-        """Answer one request; never, if the script says so."""
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[Reply] = loop.create_future()
-        if self.deaf:
-            return await waiter  # for ever: the caller's time-out ends it
+    def heal_network(self) -> None:
+        """Let both directions through; what was on its way arrives late."""
+        self.deaf = self.mute = False
+        held, self._held = self._held, deque()
+        for step in held:
+            step()
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has calls in hand."""
+        return bool(self._open)
+
+    # What it does
+
+    def receive(self, call: Call) -> None:
+        """Take a request in."""
         if not self.up:
-            raise Unreachable("refused the connection")
-        reply, seconds = Reply(404, b""), OVERHEAD_S
-        if body is not None:
-            computations = _computations(body)
-            self.calls += 1
-            if any(self.kills_on(computation) for computation in computations):
-                loop.call_later(OVERHEAD_S, self.crash)
-            seconds += len(computations) * self.operation_s
-            reply = self._reply(computations, as_array=body.startswith(b"["))
-            self.computed += len(computations)
-        self._open[waiter] = reply
-        timer = loop.call_later(seconds * self.slowness, self._answer, waiter, reply)
-        try:
-            return await waiter
-        finally:
-            timer.cancel()
-            self._open.pop(waiter, None)
+            refused = Unreachable("could not be connected to")
+            self._towards_master(lambda: call.end("refused", refused))
+            return
+        self._open[call] = None
+        self._unless_hung(lambda: self._begin(call))
 
-    def _answer(self, waiter: "asyncio.Future[Reply]", reply: Reply) -> None:
-        if self.hung or self.mute:
-            self._held.append((waiter, reply))
-        elif not waiter.done():
-            waiter.set_result(reply)
+    def _begin(self, call: Call) -> None:
+        if call not in self._open:
+            return
+        loop = asyncio.get_running_loop()
+        self.calls += not call.is_probe
+        work_s = OVERHEAD_S + len(call.computations) * self.operation_s
+        self._free_at = max(loop.time(), self._free_at) + work_s * self.slowness
+        loop.call_at(self._free_at, self._unless_hung, lambda: self._answer(call))
 
-    def _reply(self, computations: list[Computation], *, as_array: bool) -> Reply:
-        items = [_computed(computation) for computation in computations]
-        if self.corruption is not None:
-            return self.corruption(items)
-        if as_array:
-            return Reply(200, encode(items))
-        return Reply(422 if "error" in items[0] else 200, encode(items[0]))
+    def _answer(self, call: Call) -> None:
+        if self._open.pop(call, self) is self:  # type: ignore[arg-type]  # it died meanwhile
+            return
+        if any(self.kills(computation) for computation in call.computations):
+            self._open[call] = None
+            self.on_killed()
+            return
+        fate, reply = self._reply(call)
+        self._towards_master(lambda: call.end(fate, reply))
+
+    def _unless_hung(self, step: Callable[[], None]) -> None:
+        if self.hung:
+            self._stalled.append(step)
+        else:
+            step()
+
+    def _towards_master(self, step: Callable[[], None]) -> None:
+        if self.mute:
+            self._held.append(step)
+        else:
+            travel_s = TRAVEL_S * self._random.uniform(1.0, 3.0)
+            asyncio.get_running_loop().call_later(travel_s, step)
+
+    def _reply(self, call: Call) -> tuple[str, Reply]:
+        if self.draining:
+            return "busy", Reply(503, b"", 1.0)
+        if call.is_probe:
+            return "answered", Reply(404, b"")
+        items = computed(call.computations, self.arithmetic)
+        self.computed += len(items)
+        if self.nonsense is not None:
+            nonsense = self.nonsense(items, call.as_array)
+            if nonsense is not None:
+                return nonsense
+        if call.as_array:
+            return "answered", Reply(200, encode(items))
+        return "answered", Reply(422 if "error" in items[0] else 200, encode(items[0]))
 
 
-def _computations(body: bytes) -> list[Computation]:
-    kind: Any = list[Computation] if body.startswith(b"[") else Computation
-    read = msgspec.json.decode(body, type=kind)
-    return read if isinstance(read, list) else [read]
+def computed(
+    computations: list[Computation], arithmetic: Callable[[str, tuple[Number, ...]], Number]
+) -> list[dict[str, object]]:
+    """Return what a real worker answers, item by item, references to earlier items resolved."""
+    results: list[Number | None] = []
+    items: list[dict[str, object]] = []
+    for asked in computations:
+        op1, op2 = (_resolved(operand, results) for operand in (asked.op1, asked.op2))
+        item = ComputedItem(asked.operation, op1, op2)
+        result = None
+        if isinstance(op1, Item) or isinstance(op2, Item):
+            item.error, item.detail = "not_computed", "an operand is an item without a result"
+        else:
+            try:
+                item.result = result = arithmetic(asked.operation, (op1, op2))
+            except OperationFailed as failure:
+                item.error, item.detail = failure.code, failure.detail
+        results.append(result)
+        items.append(dict(msgspec.to_builtins(item)))
+    return items
 
 
-def _computed(computation: Computation) -> dict[str, Any]:
-    item = ComputedItem(computation.operation, computation.op1, computation.op2)
-    try:
-        item.result = compute(computation.operation, (computation.op1, computation.op2))
-    except OperationFailed as failure:
-        item.error, item.detail = failure.code, failure.detail
-    return dict(msgspec.to_builtins(item))
+def _resolved(operand: Number | Item, results: list[Number | None]) -> Number | Item:
+    if isinstance(operand, Item):
+        result = results[operand.item]
+        return operand if result is None else result
+    return operand
+
+
+class Network:
+    """Finds workers by their URL. What nobody listens at refuses."""
+
+    def __init__(self, random: Random) -> None:
+        self._workers: dict[str, ScriptedWorker] = {}
+        self._random = random
+
+    def connect(self, worker: ScriptedWorker) -> None:
+        """Let a worker be found at its URL."""
+        self._workers[worker.url] = worker
+
+    def travel_s(self) -> float:
+        """Return how long something takes one way."""
+        return TRAVEL_S * self._random.uniform(1.0, 3.0)
+
+    def send(self, call: Call) -> None:
+        """Take a request to its worker."""
+        asyncio.get_running_loop().call_later(self.travel_s(), self._arrive, call)
+
+    def _arrive(self, call: Call) -> None:
+        worker = self._workers.get(call.url)
+        if worker is None:
+            call.end("refused", Unreachable("could not be connected to"))
+        elif not worker.deaf:
+            worker.receive(call)
 
 
 class ScriptedTransport:
-    """The master's way to scripted workers, found by their URL."""
+    """One master's way to the workers, until that master is killed."""
 
-    def __init__(self, random: Random) -> None:
-        self.workers: dict[str, ScriptedWorker] = {}
-        self.sent: list[tuple[float, str]] = []  # when a call went to which URL
-        self._random = random
-
-    def add(self, worker: ScriptedWorker) -> ScriptedWorker:
-        """Connect a worker."""
-        self.workers[worker.url] = worker
-        return worker
+    def __init__(
+        self,
+        network: Network,
+        on_sent: Callable[[Call], None] = lambda _call: None,
+        on_over: Callable[[Call], None] = lambda _call: None,
+    ) -> None:
+        self._network = network
+        self._on_sent = on_sent
+        self._on_over = on_over
+        self._open: dict[Call, None] = {}
+        self._cut = False
 
     async def compute(self, url: str, body: bytes, timeout_s: float) -> Reply:
         """POST to a scripted worker."""
-        self.sent.append((asyncio.get_running_loop().time(), url))
         return await self._request(url, body, timeout_s)
 
     async def health(self, url: str, timeout_s: float) -> Reply:
@@ -148,12 +257,27 @@ class ScriptedTransport:
         return await self._request(url, None, timeout_s)
 
     async def _request(self, url: str, body: bytes | None, timeout_s: float) -> Reply:
+        if self._cut:
+            raise Unreachable("is out of reach of the dead")
+        call = Call(url, body, asyncio.get_running_loop().time())
+        self._on_sent(call)
+        self._open[call] = None
+        self._network.send(call)
         try:
             async with asyncio.timeout(timeout_s):
-                await asyncio.sleep(TRAVEL_S * self._random.uniform(1.0, 3.0))
-                return await self.workers[url].serve(body)
+                return await call.answer
         except TimeoutError:
             raise TimedOut(f"did not answer within {timeout_s:g} s") from None
+        finally:
+            self._open.pop(call, None)
+            if not self._cut:
+                self._on_over(call)
+
+    def cut(self) -> None:
+        """Break all connections, for good: the master behind this transport was killed."""
+        self._cut = True
+        for call in list(self._open):
+            call.end("lost", Unreachable("is out of reach of the dead"))
 
     def close(self) -> None:
         """Nothing is open."""
