@@ -2,8 +2,8 @@
 
 Jobs are taken up in the order of their ids. As many run as there is room for; a few more wait in
 the lobby with their plans made, so that no place stays empty; the rest stays in the store. Large
-jobs have a bound of their own, so that they hold up no small one: those that find no room are
-remembered by their ids alone.
+jobs have a bound of their own, so that they hold up no small one: of those that find no room,
+ids and lengths are remembered.
 """
 
 from collections import deque
@@ -34,7 +34,7 @@ class Admission:
         self._taken = JobId(0)
         self._lobby: deque[Entry] = deque()
         self._lobby_characters = 0
-        self._large: deque[JobId] = deque()
+        self._large: deque[tuple[JobId, int]] = deque()  # with their lengths
         self._running = 0
         self._running_characters = 0  # of the large ones
         self.behind = True  # whether the store may hold jobs that have not been taken up
@@ -67,7 +67,7 @@ class Admission:
     def _take(self, job: Job, plan: Plan | None) -> bool:
         size = len(job.task) if self.is_large(job.task) else 0
         if size and (self._large or not self._has_room_for(size)):
-            self._large.append(job.job_id)
+            self._large.append((job.job_id, size))
         elif self._lobby and self._lobby_characters + len(job.task) > LOBBY_CHARACTERS:
             return False
         else:
@@ -101,7 +101,9 @@ class Admission:
 
     def next_large(self) -> JobId | None:
         """Return a large job that would find room now; it is to be read, then `admit_large`d."""
-        return self._large[0] if self._large and self._running_characters == 0 else None
+        if not self._large or not self._has_room_for(self._large[0][1]):
+            return None
+        return self._large[0][0]
 
     def admit_large(self, job: Job | None) -> None:
         """Let the job named by `next_large` into the lobby; `None` if it has finished meanwhile."""

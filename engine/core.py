@@ -11,7 +11,7 @@ ids as far as there is room; the rest waits in the store, not in memory.
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
 
 import msgspec
@@ -19,6 +19,7 @@ import msgspec
 from engine import pipeline
 from engine.admission import Admission, Entry
 from engine.clock import Clock
+from engine.crashpoints import crash_point
 from engine.errors import (
     Draining,
     ExecutorError,
@@ -53,6 +54,16 @@ Offload = Callable[[Callable[[str], Plan], str], Awaitable[Plan]]
 async def in_thread(make: Callable[[str], Plan], task: str) -> Plan:
     """Run `make(task)` beside the event loop: the default way to plan a long text."""
     return await asyncio.to_thread(make, task)
+
+
+def _keys(key: str | None, count: int) -> Iterator[str | None]:
+    """Yield the idempotency keys of `count` jobs that came in one request under `key`.
+
+    The first one's is the key itself, so that a request of one task cannot have it too; in the
+    others is a blank, which no client's key can hold.
+    """
+    for place in range(count):
+        yield key if key is None or place == 0 else f"{key} {place}"
 
 
 class Engine:
@@ -133,6 +144,7 @@ class Engine:
         With an idempotency `key`, the same key and fingerprint give the same job again.
         """
         self._refuse_if_closed()
+        crash_point("submit.received")
         plan = await self._plan(task)
         (job,) = await self._add([NewJob(task, key, fingerprint)])
         self._admission.offer(job, plan)
@@ -147,6 +159,7 @@ class Engine:
         With an idempotency `key`, the same key and fingerprint give the same jobs again.
         """
         self._refuse_if_closed()
+        crash_point("submit.received")
         plans: list[Plan | ExpressionError] = []
         unread = 0
         for task in tasks:
@@ -158,12 +171,11 @@ class Engine:
             if unread > PIECE_CHARACTERS:
                 unread = 0
                 await self._clock.sleep(0)  # others have their turn between the pieces
-        good = [
-            NewJob(task, None if key is None else f"{key}#{place}", fingerprint)
-            for place, (task, plan) in enumerate(zip(tasks, plans, strict=True))
-            if isinstance(plan, Plan)
-        ]
-        jobs = iter(await self._add(good))
+        good = [task for task, plan in zip(tasks, plans, strict=True) if isinstance(plan, Plan)]
+        keys = _keys(key, len(good))
+        jobs = iter(
+            await self._add([NewJob(*new, fingerprint) for new in zip(good, keys, strict=True)])
+        )
         results: list[Job | ExpressionError] = []
         for plan in plans:
             if isinstance(plan, ExpressionError):
@@ -243,7 +255,9 @@ class Engine:
 
     def _make_plan(self, task: str) -> Plan:
         return Plan(
-            parse(task), balance=self._settings.balance, chain_from=self._settings.chain_from
+            parse(task),
+            balance_from=self._settings.balance_from,
+            chain_from=self._settings.chain_from,
         )
 
     async def _add(self, new: list[NewJob]) -> list[Job]:
@@ -258,7 +272,10 @@ class Engine:
                     " limits.unfinished_jobs",
                     5.0,
                 )
-            return await self._store.add(new, self._clock.wall())
+            crash_point("submit.parsed")
+            jobs = await self._store.add(new, self._clock.wall())
+            crash_point("submit.stored")
+            return jobs
         finally:
             self._submitting -= len(new)
 
@@ -288,35 +305,32 @@ class Engine:
 
     async def _carry_through(self, job: Job, plan: Plan | None) -> None:
         try:
-            outcome = await self._outcome(job, plan)
+            if plan is None:
+                plan = await self._planned(job.task)
+            if self._settings.deadline_s is None:
+                outcome = await pipeline.run(job, plan, self._executor)
+            else:
+                outcome = await self._before_deadline(job, plan, self._settings.deadline_s)
             await self._finish(job, outcome)
+        except ExpressionError as error:  # it was taken by a version that read it otherwise
+            await self._finish(job, Outcome(error=error.code, detail=error.detail))
         except Exception:
             log.exception("job %d stopped unforeseen; the next start takes it up", job.job_id)
 
-    async def _outcome(self, job: Job, plan: Plan | None) -> Outcome:
-        deadline_s = self._settings.deadline_s
-        if deadline_s is None:
-            return await self._compute(job, plan)
+    async def _before_deadline(self, job: Job, plan: Plan, deadline_s: float) -> Outcome:
+        left = job.submitted_at + deadline_s - self._clock.wall()
         try:
-            left = job.submitted_at + deadline_s - self._clock.wall()
             async with asyncio.timeout(max(0.0, left)):
-                return await self._compute(job, plan)
+                return await pipeline.run(job, plan, self._executor)
         except TimeoutError:
             return Outcome(
                 error="deadline_exceeded", detail=f"not finished {deadline_s:g} s after submission"
             )
 
-    async def _compute(self, job: Job, plan: Plan | None) -> Outcome:
-        if plan is None:
-            try:
-                plan = await self._planned(job.task)
-            except ExecutorError as error:  # taken by a version that read it otherwise
-                return Outcome(error=error.code, detail=error.detail)
-        return await pipeline.run(job, plan, self._executor)
-
     async def _finish(self, job: Job, outcome: Outcome) -> Job:
         """Store the outcome, unless another one came first; return the job as it ended."""
         now = self._clock.wall()
+        crash_point("finish.computed")
         while True:
             try:
                 if await self._store.finish(job.job_id, outcome, now):
@@ -327,12 +341,14 @@ class Engine:
             except StoreError as error:
                 log.warning("job %d cannot be finished yet: %s", job.job_id, error)
                 await self._clock.sleep(STORE_RETRY_S)
+        crash_point("finish.stored")
         # In the same step in which waiters are told: whoever asks later looks in the store. Its
         # coroutine may be on its way out still, be it by its own end or by being cancelled.
         self._running.pop(job.job_id, None)
         for waiter in self._waiting.get(job.job_id, ()):
             if not waiter.done():
                 waiter.set_result(ended)
+        crash_point("finish.told")
         return ended
 
     # Taking up what waits in the store, as soon as there is room
@@ -361,8 +377,10 @@ class Engine:
             self._admission.behind = False  # what is added from now on says so itself
             jobs = await self._store.unfinished(self._admission.taken, READ_JOBS, READ_BYTES)
             if jobs:
+                crash_point("recovery.read")
                 self._admission.read(jobs)
                 self._admission.behind = True
+                crash_point("recovery.taken_up")
 
     # Forgetting what is older than the record is to be
 

@@ -15,6 +15,7 @@ from itertools import islice
 from engine import exchange
 from engine.arithmetic import failure_of
 from engine.clock import Clock
+from engine.crashpoints import crash_point
 from engine.errors import BrokenReply, OperationFailed, Refused, WorkerError
 from engine.exchange import Result, Step
 from engine.fairqueue import FairQueue
@@ -299,7 +300,9 @@ class Dispatcher:
         as_array = len(steps) > 1
         try:
             body = exchange.ask(steps, as_array=as_array)
+            crash_point("dispatch.before_send")
             reply = await self._transport.compute(worker.url, body, self._settings.call_timeout_s)
+            crash_point("dispatch.answered")
             results = exchange.read(reply, steps, as_array=as_array)
         except WorkerError as error:
             self._broke(call, error)
@@ -309,6 +312,7 @@ class Dispatcher:
             self._latency.add(now - call.sent_at)
             for (lane, operation), came in zip(call.load, call.arrivals(results), strict=True):
                 lane.deliver(operation, came)
+            crash_point("dispatch.delivered")
 
     # When it is late
 

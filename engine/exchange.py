@@ -2,7 +2,8 @@
 
 `ask` writes the body for some operations, `read` takes the results out of a reply. A reply counts
 only if it is exactly what was asked for: same operations, same operands, in the same order; that
-results are finite numbers is the `Reader`'s business. If `read` raises anything but a `WorkerError`, that is a bug here.
+results are finite numbers is the `Reader`'s business. If `read` raises anything but a
+`WorkerError`, that is a bug here.
 """
 
 import contextlib

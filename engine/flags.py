@@ -1,6 +1,7 @@
 """The flags of master.py and worker.py: each is a short way to give one setting."""
 
 import argparse
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def _settings(
     except SettingsError as error:
         parser.exit(EXIT_USAGE, f"{section}.py: {error}\n")
     if given.print_config:
-        parser.exit(0, as_yaml(settings, sources))
+        sys.stdout.write(as_yaml(settings, sources))
+        parser.exit(0)
     return settings
 
 

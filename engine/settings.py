@@ -133,12 +133,14 @@ class JobsSettings(Section, frozen=True, kw_only=True):
 
     deadline_s: Seconds | None = None
     """Seconds after submission at which an unfinished job fails. None: it waits for workers."""
-    keep: Count = 100_000
-    """Finished jobs whose record is kept; older ones are forgotten."""
+    keep: Annotated[int, Meta(ge=100, le=10**12)] = 100_000
+    """Finished jobs whose record is kept; older ones are forgotten. `/jobs` promises 100."""
     keep_s: Seconds | None = None
     """Seconds for which the record of a finished job is kept. None: as long as there is room."""
-    balance: bool = True
-    """Whether runs of integer additions and multiplications become trees: log n rounds, not n."""
+    balance_from: Annotated[int, Meta(ge=0)] = 16
+    """Operations of a job from which on its runs of integer additions and of multiplications
+    become trees: log n rounds, not n. To look for them costs a microsecond an operation, more
+    than a shorter job saves. 0: never."""
     chain_from: Annotated[int, Meta(ge=0)] = 32
     """Operations, each waiting for the one before only, from which on such a run travels to one
     worker in one call. Shorter ones are spread over the pool, operation by operation. 0: never."""
@@ -290,11 +292,16 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_StrictLoader.add_implicit_resolver(  # YAML 1.2 does; to 1.1, a float needs a point and a sign
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+\Z"),
-    list("-+.0123456789"),
-)
+class _Dumper(yaml.SafeDumper):
+    """Writes what `_StrictLoader` reads: text that looks like 1e3 has to have quotes."""
+
+
+for _side in (_StrictLoader, _Dumper):
+    _side.add_implicit_resolver(  # YAML 1.2 does; to 1.1, a float needs a point and a sign
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+\Z"),
+        list("-+.0123456789"),
+    )
 
 
 def settle(kind: type[Settings], values: Iterable[Value]) -> tuple[Settings, dict[str, str]]:
@@ -351,9 +358,12 @@ def _plain(hint: Any) -> Any:  # noqa: ANN401  # a type
 
 
 def _unfit(value: Value, hint: Any, error: Exception) -> str:  # noqa: ANN401  # a type
-    scalar = isinstance(value.value, int | float)
-    advice = "; put it in quotes" if scalar and _plain(hint) is str else ""
-    return f"{value.name} ({value.source}): {error}{advice}"
+    says = str(error)
+    if _plain(hint) is str and isinstance(value.value, int | float):
+        says += "; put it in quotes"
+    elif "matching regex" in says:  # the only patterns are those of URLs
+        says = "Expected a URL, such as http://127.0.0.1:8080"
+    return f"{value.name} ({value.source}): {says}"
 
 
 def _unknown(value: Value, known: Iterable[tuple[str, ...]]) -> str:
@@ -393,9 +403,6 @@ def _write(
             _write(value, sources, (*path, name), lines)
         else:
             shown = "(set)" if name == SECRET and value else value
-            text = (
-                yaml.safe_dump(shown, default_flow_style=True, width=inf)
-                .removesuffix("...\n")
-                .strip()
-            )
+            text = yaml.dump(shown, Dumper=_Dumper, default_flow_style=True, width=inf)
+            text = text.removesuffix("...\n").strip()
             lines.append(f"{indent}{name}: {text}  # {sources['.'.join((*path, name))]}")

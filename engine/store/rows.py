@@ -33,6 +33,13 @@ UNFINISHED = (
 )
 
 
+def size_of(text: str | None) -> int:
+    """Return the bytes of a text. Raises `UnicodeEncodeError`, a `ValueError`, if it has none."""
+    if text is None:
+        return 0
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def number_to_text(number: Number | None) -> str | None:
     """Return the text that gives this very number back. Raises `ValueError` over 4,300 digits."""
     return None if number is None else repr(number)

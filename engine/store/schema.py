@@ -15,7 +15,8 @@ MIGRATIONS: tuple[Migration, ...] = (
         """CREATE TABLE jobs (
             job_id INTEGER PRIMARY KEY,
             submitted_at REAL NOT NULL,
-            task TEXT NOT NULL
+            task_bytes INTEGER NOT NULL,  -- told without reading the task, for retention
+            task TEXT NOT NULL  -- the last: what is before it is read without it
         ) STRICT""",
         """CREATE TABLE outcomes (
             job_id INTEGER PRIMARY KEY REFERENCES jobs,

@@ -8,16 +8,20 @@ cost a dozen statements and not two thousand.
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import TypeVar
 
 import msgspec
 
+from engine.crashpoints import crash_point
 from engine.errors import IdempotencyConflict
 from engine.job import Job, JobId, Outcome
 from engine.store.base import Counts, NewJob, key_reused
-from engine.store.rows import GET, LARGEST_ID, to_job
+from engine.store.rows import GET, LARGEST_ID, size_of, to_job
 
 Value = int | float | str | None
+PRUNED_BYTES = 4 * 1024 * 1024  # freeing the pages of as much text takes 20 ms
+
 _Known = dict[str, tuple[str, Job]]  # idempotency key -> its fingerprint and job
 T = TypeVar("T")
 
@@ -59,7 +63,7 @@ def _with_rows(statement: str, width: int) -> dict[int, str]:
     return {size: statement.format(", ".join([row] * size)) for size in _SIZES}
 
 
-_INSERT_JOBS = _with_rows("INSERT INTO jobs VALUES {}", 3)
+_INSERT_JOBS = _with_rows("INSERT INTO jobs VALUES {}", 4)
 _INSERT_KEYS = _with_rows("INSERT INTO idempotency_keys VALUES {}", 3)
 _INSERT_OUTCOMES = _with_rows("INSERT INTO outcomes VALUES {}", 5)
 _SELECT_KEYS = _with_rows(
@@ -71,6 +75,13 @@ _THESE = "WHERE job_id IN (SELECT value FROM json_each(?))"
 _WHICH_UNFINISHED = f"SELECT json_group_array(job_id) FROM unfinished {_THESE}"  # noqa: S608
 _NO_LONGER_UNFINISHED = f"DELETE FROM unfinished {_THESE}"  # noqa: S608
 _COUNT_FAILED = f"SELECT count(error) FROM outcomes {_THESE}"  # noqa: S608
+_OLDEST = (
+    "SELECT job_id, task_bytes FROM outcomes CROSS JOIN jobs USING (job_id) ORDER BY job_id LIMIT ?"
+)
+_EXPIRED = (
+    "SELECT job_id, task_bytes FROM outcomes INDEXED BY ended CROSS JOIN jobs USING (job_id)"
+    " WHERE finished_at < ? ORDER BY finished_at, job_id LIMIT ?"
+)
 _FORGET = tuple(
     f"DELETE FROM {table} {_THESE}"  # noqa: S608
     for table in ("idempotency_keys", "outcomes", "jobs")
@@ -103,11 +114,12 @@ class Transaction:
         keys: list[Value] = []
         results = [self._add_one(add, known, jobs, keys) for add in adds]
         if self.last >= first:
-            self._insert(_INSERT_JOBS, 3, jobs)
+            self._insert(_INSERT_JOBS, 4, jobs)
             self._execute(
                 "INSERT INTO unfinished SELECT job_id FROM jobs WHERE job_id >= ?", (first,)
             )
             self._insert(_INSERT_KEYS, 3, keys)
+            crash_point("write.added")
             self._execute("UPDATE last_job SET job_id = ?", (self.last,))
             self._change(unfinished=self.last + 1 - first)
         return results
@@ -137,7 +149,7 @@ class Transaction:
             return known[new.key][1]
         self.last += 1
         job = Job(JobId(self.last), new.task, now)
-        jobs += (self.last, now, new.task)
+        jobs += (self.last, now, size_of(new.task), new.task)
         if new.key is not None:
             known[new.key] = (new.fingerprint, job)
             keys += (new.key, new.fingerprint, self.last)
@@ -164,6 +176,7 @@ class Transaction:
         ended = len(rows) // 5
         if ended:
             self._execute(_NO_LONGER_UNFINISHED, (json.dumps(rows[::5]),))
+            crash_point("write.half_finished")
             self._insert(_INSERT_OUTCOMES, 5, rows)
             self._change(unfinished=-ended, succeeded=ended - failed, failed=failed)
         return results
@@ -175,29 +188,23 @@ class Transaction:
     # Forgetting
 
     def _prune(self, prune: Prune) -> int:
+        """Forget as many as asked, or as many as have `PRUNED_BYTES` together: at least one."""
         surplus = max(0, self.counts.succeeded + self.counts.failed - prune.keep)
-        ids = self._ids(
-            "SELECT job_id FROM outcomes ORDER BY job_id LIMIT ?", min(surplus, prune.at_most)
-        )
-        if prune.older_than is not None and len(ids) < prune.at_most:
-            expired = self._ids(
-                "SELECT job_id FROM outcomes INDEXED BY ended WHERE finished_at < ?"
-                " ORDER BY finished_at, job_id LIMIT ?",
-                prune.older_than,
-                prune.at_most,
-            )
-            ids = list(dict.fromkeys(ids + expired))[: prune.at_most]
-        if not ids:
-            return 0
-        these = (json.dumps(ids),)
+        found = dict(self._rows(_OLDEST, min(surplus, prune.at_most)))
+        if prune.older_than is not None:
+            found |= self._rows(_EXPIRED, prune.older_than, prune.at_most)
+        sizes = accumulate(list(found.values())[: prune.at_most])
+        count = sum(size <= PRUNED_BYTES for size in sizes) or min(1, len(found), prune.at_most)
+        these = (json.dumps(list(found)[:count]),)
         (failed,) = self._execute(_COUNT_FAILED, these).fetchone()
         for forget in _FORGET:
             self._execute(forget, these)
-        self._change(succeeded=failed - len(ids), failed=-failed)
-        return len(ids)
+            crash_point("retention.half_forgotten")
+        self._change(succeeded=failed - count, failed=-failed)
+        return count
 
-    def _ids(self, statement: str, *values: Value) -> list[int]:
-        return [job_id for (job_id,) in self._execute(statement, values).fetchall()]
+    def _rows(self, statement: str, *values: Value) -> list[tuple[int, int]]:
+        return self._execute(statement, values).fetchall()
 
     # Both
 

@@ -12,6 +12,10 @@ from random import Random
 from typing import NamedTuple
 from urllib.parse import quote
 
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError
+from tornado.iostream import UnsatisfiableReadError
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
+
 from engine.clock import Clock
 from engine.messages import Announcement, AnnouncementTaken, Reader, encode
 
@@ -19,6 +23,9 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 1.0
+LONGEST_INTERVAL_S = 60.0  # whatever a master names: its successor may know nothing of us
+MAX_ANSWER_BYTES = 64 * 1024  # of the master; what it has to say takes a hundred
+WRONG_PORT = "; let the setting master name the port for workers, if the master has one of its own"
 
 _taken: Reader[AnnouncementTaken] = Reader(AnnouncementTaken)
 
@@ -67,7 +74,8 @@ class Announcer:
             return None
         if response.status != HTTPStatus.OK:
             said = response.body[:200].decode("utf-8", "replace")
-            self._in_trouble(f"the master refuses this worker: {response.status} {said}")
+            advice = WRONG_PORT if response.status == HTTPStatus.NOT_FOUND else ""
+            self._in_trouble(f"the master refuses this worker: {response.status} {said}{advice}")
             return None
         try:
             again_s = _taken(response.body).announce_again_s
@@ -77,7 +85,7 @@ class Announcer:
         if self._trouble is not None:
             log.info("announced as %s", self._announcement.worker_name)
         self._trouble = None
-        return again_s
+        return min(max(again_s, FIRST_PAUSE_S), LONGEST_INTERVAL_S)
 
     def _in_trouble(self, what: str) -> None:
         if what != self._trouble:
@@ -91,3 +99,32 @@ class Announcer:
             await self._request("DELETE", f"/worker/{quote(name, safe='')}?port={port}", None)
         except OSError as error:
             log.warning("left without the master's knowing: %s", error)
+
+
+def http_requests(master: str, token: str, timeout_s: float) -> Request:
+    """Return the way to the master at a URL, for an `Announcer`."""
+    client: AsyncHTTPClient = SimpleAsyncHTTPClient(
+        force_instance=True, max_body_size=MAX_ANSWER_BYTES
+    )
+    headers = {"Content-Type": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+
+    async def request(method: str, path: str, body: bytes | None) -> Response:
+        try:
+            response = await client.fetch(
+                master.rstrip("/") + path,
+                method=method,
+                body=body,
+                headers=headers,
+                request_timeout=timeout_s,
+                connect_timeout=timeout_s,
+                raise_error=False,
+                follow_redirects=False,
+                decompress_response=False,
+            )
+        except (HTTPClientError, UnsatisfiableReadError, ValueError) as error:
+            raise OSError(str(error)) from None
+        return Response(response.code, response.body)
+
+    return request

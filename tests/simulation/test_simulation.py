@@ -1,4 +1,4 @@
-"""The whole master under random faults: every law holds in every seed, and a seed is one history."""
+"""The whole master under random faults: every law holds in every seed, whose history is one."""
 
 import os
 import subprocess
@@ -30,7 +30,9 @@ def test_a_seed_has_one_history(seed: str) -> None:
 
 
 def _history_elsewhere(seed: str, hash_seed: str) -> str:
-    command = f"from tests.simulation.script import simulate as s; print(*s('{seed}')[2], sep='\\n')"
+    command = (
+        f"from tests.simulation.script import simulate as s; print(*s('{seed}')[2], sep='\\n')"
+    )
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     ran = subprocess.run(
         [sys.executable, "-c", command], env=environment, capture_output=True, check=True

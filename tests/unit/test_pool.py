@@ -371,7 +371,7 @@ def test_every_state_has_its_row_and_every_row_leads_somewhere() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2)), max_size=200))
-def test_whatever_happens_no_worker_holds_more_calls_than_it_has_places(
+def test_whatever_happens_no_worker_holds_more_calls_than_it_has_places(  # noqa: C901  # a script
     script: list[tuple[int, int]],
 ) -> None:
     """And only LIVE workers are ever handed out; free places and calls always add up."""

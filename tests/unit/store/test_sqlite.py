@@ -537,6 +537,19 @@ def test_an_empty_file_is_a_record_not_yet_begun(tmp_path: Path) -> None:
     assert (tmp_path / FILE).stat().st_size > 0
 
 
+def test_a_first_start_that_was_killed_is_begun_again(tmp_path: Path) -> None:
+    """SQLite has made the file by then, and nothing in it is ours yet."""
+    script = (
+        "from pathlib import Path; from engine import crashpoints;"
+        "from engine.store.database import Database;"
+        f"crashpoints.arm('recovery.half_migrated'); Database(Path({str(tmp_path)!r})).open()"
+    )
+    killed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / FILE).stat().st_size > 0
+    opening(SqliteStore(tmp_path))
+
+
 NEXT = (
     *MIGRATIONS,
     ("CREATE TABLE priorities (job_id INTEGER)", "INSERT INTO priorities VALUES (7)"),
@@ -586,11 +599,34 @@ def test_the_file_says_whose_it_is(tmp_path: Path) -> None:
 # Speed that does not depend on luck
 
 
-@pytest.mark.parametrize("query", [*PAGE.values(), UNFINISHED])
-def test_no_page_looks_through_a_table_or_sorts_one(tmp_path: Path, query: str) -> None:
-    """SQLite's own plan: searches only, whatever it might guess about the numbers."""
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        (PAGE[None], "SEARCH j USING INTEGER PRIMARY KEY"),
+        (PAGE["unfinished"], "SEARCH u USING INTEGER PRIMARY KEY"),
+        (PAGE["succeeded"], "SEARCH o USING INDEX succeeded"),
+        (PAGE["failed"], "SEARCH o USING INDEX failed"),
+        (UNFINISHED, "SEARCH unfinished USING INTEGER PRIMARY KEY"),
+    ],
+)
+def test_a_page_costs_what_it_shows(tmp_path: Path, query: str, first: str) -> None:
+    """SQLite's own plan: it starts at the jobs of that status, and only searches, nor sorts."""
     opening(SqliteStore(tmp_path))
     with closing(sqlite3.connect(tmp_path / FILE)) as shell:
         plan = [row[3] for row in shell.execute(f"EXPLAIN QUERY PLAN {query}", (5, 100))]
-    assert plan
+    assert plan[0].startswith(first)
     assert all(step.startswith("SEARCH") for step in plan)
+
+
+def test_large_jobs_are_forgotten_a_few_at_a_time(tmp_path: Path) -> None:
+    """What others wait for meanwhile is bounded in bytes, too; all that was asked is forgotten."""
+    database = Watched(tmp_path)
+
+    async def law(store: SqliteStore) -> None:
+        await added(store, *["1" * 2**21] * 3, "1" * 2**23, "1")
+        await asyncio.gather(*(store.finish(JobId(i), ANSWER, 2.0) for i in range(1, 6)))
+        database.commits.clear()
+        assert await store.prune(0, None, 100) == 5
+        assert database.commits == [3, 2, 1, 0, 0]
+
+    run(SqliteStore(tmp_path, lambda _: database), law)

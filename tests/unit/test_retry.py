@@ -1,0 +1,111 @@
+"""The retry policy: when an operation is tried again, alone or not, and when it is given up."""
+
+from random import Random
+
+import pytest
+
+from engine.errors import (
+    BrokenReply,
+    OperationFailed,
+    Refused,
+    TimedOut,
+    Unreachable,
+    WorkerError,
+)
+from engine.retry import Attempts, RetryPolicy
+from engine.settings import DispatchSettings
+
+DIED = Unreachable("closed the connection", aboard=True)
+REFUSED = Unreachable("refused the connection")
+
+
+def a_policy(**settings: float) -> RetryPolicy:
+    """Return a policy with chance from a seed."""
+    return RetryPolicy(DispatchSettings(**settings), Random(1))  # type: ignore[arg-type]
+
+
+def after(*failures: tuple[str, WorkerError]) -> tuple[Attempts, float]:
+    """Return the history of an operation after these failures, and the last delay."""
+    attempts, policy, delay_s = Attempts(), a_policy(), 0.0
+    for worker, error in failures:
+        delay_s = policy.decide(attempts, worker, error)
+    return attempts, delay_s
+
+
+@pytest.mark.parametrize("error", [DIED, REFUSED, TimedOut("x"), BrokenReply("x")])
+def test_the_first_failover_is_at_once_and_elsewhere(error: WorkerError) -> None:
+    """Whatever went wrong: the worker is avoided, and no time is lost."""
+    attempts, delay_s = after(("a", error))
+    assert delay_s == 0.0
+    assert attempts.avoid == {"a"}
+    assert not attempts.alone
+
+
+def test_the_ceiling_of_the_delay_doubles_up_to_its_maximum() -> None:
+    """0, 0.05, 0.1, 0.2 ... 2 seconds."""
+    policy = a_policy()
+    assert [policy.ceiling_s(failures) for failures in range(1, 10)] == pytest.approx(
+        [0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+    )
+
+
+def test_later_delays_are_spread_over_the_whole_time_up_to_the_ceiling() -> None:
+    """Full jitter: what failed together does not come back together."""
+    policy = a_policy()
+    delays = []
+    for _ in range(300):
+        attempts = Attempts()
+        attempts.failures = 4
+        delays.append(policy.decide(attempts, "a", TimedOut("x")))
+    assert 0.0 <= min(delays) < 0.1 * 0.4
+    assert 0.9 * 0.4 < max(delays) <= 0.4
+
+
+def test_after_so_many_attempts_the_operation_fails_with_the_last_reason() -> None:
+    """The job then says what went wrong last."""
+    policy, attempts = a_policy(attempts=3), Attempts()
+    policy.decide(attempts, "a", TimedOut("did not answer"))
+    policy.decide(attempts, "b", TimedOut("did not answer"))
+    with pytest.raises(OperationFailed, match="sent garbage") as caught:
+        policy.decide(attempts, "c", BrokenReply("sent garbage"))
+    assert caught.value.code == "attempts_exhausted"
+
+
+def test_a_busy_worker_costs_no_attempt() -> None:
+    """It may be busy as often as it likes: the operation waits or goes elsewhere."""
+    attempts, delay_s = after(*[("a", Refused("503", busy=True))] * 50)
+    assert (attempts.failures, delay_s) == (0, 0.0)
+    assert attempts.avoid == {"a"}
+
+
+def test_an_operation_that_was_aboard_when_three_workers_died_is_poison() -> None:
+    """From the second death on it travels alone; the third one ends its job."""
+    attempts, policy = Attempts(), a_policy()
+    policy.decide(attempts, "a", DIED)
+    assert not attempts.alone
+    policy.decide(attempts, "b", DIED)
+    assert attempts.alone
+    with pytest.raises(OperationFailed) as caught:
+        policy.decide(attempts, "c", DIED)
+    assert caught.value.code == "poison_operation"
+
+
+def test_only_different_workers_that_died_with_it_aboard_count_as_deaths() -> None:
+    """Not the same one again, not a refused connection, not one that hangs."""
+    failures = [("a", DIED), ("a", DIED), ("b", REFUSED), ("c", TimedOut("x")), ("d", DIED)]
+    attempts, _ = after(*failures)
+    assert attempts.deaths == {"a", "d"}
+
+
+def test_a_batch_is_taken_apart_when_it_has_failed_twice() -> None:
+    """So that what is wrong with one of its operations hits that one alone."""
+    attempts, _ = after(("a", BrokenReply("x")))
+    assert not attempts.alone
+    attempts, _ = after(("a", BrokenReply("x")), ("b", BrokenReply("x")))
+    assert attempts.alone
+
+
+@pytest.mark.parametrize(("in_flight", "allowed"), [(0, 10), (50, 10), (100, 20), (1000, 200)])
+def test_retries_have_a_budget(in_flight: int, allowed: int) -> None:
+    """A fifth of what is in flight, and ten in any case."""
+    assert a_policy().allowance(in_flight) == allowed
