@@ -7,7 +7,7 @@ WORKERS ?= 3
 KILLS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check chaos docker-test bench
+.PHONY: help demo run test check chaos docker-test bench bench-peers
 
 help: ## Say what each target does.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -28,13 +28,13 @@ run: $(VENV)/runtime ## Start a master and three workers, and leave them running
 	@$(BIN)/python -m deploy.local --workers $(WORKERS)
 
 test: $(VENV)/dev ## Run all tests that need no Docker.
-	$(BIN)/python -m pytest tests --ignore tests/docker
+	$(BIN)/python -m pytest tests --ignore tests/docker --ignore tests/browser --numprocesses 3
 
 check: $(VENV)/dev ## Check format, lint, types and branch coverage.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests/unit tests/contract --cov
+	$(BIN)/python -m pytest tests/unit tests/contract tests/integration tests/simulation --cov --numprocesses 2
 
 chaos: $(VENV)/dev ## Kill masters KILLS times under load, and say what was lost.
 	$(BIN)/python -m tests.chaos --points all
@@ -45,3 +45,11 @@ docker-test: $(VENV)/dev ## Build the images and test them under docker-compose 
 
 bench: $(VENV)/dev ## Measure throughput and latency, and print the table of docs/performance.md.
 	$(BIN)/python -m bench.run
+
+$(VENV)-peers/ready: bench/peers/requirements.txt
+	$(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/python -m pip install --quiet --requirement bench/peers/requirements.txt
+	touch $@
+
+bench-peers: $(VENV)/dev $(VENV)-peers/ready ## Compare with Dask, Ray, Celery and Dramatiq on the same expressions.
+	$(BIN)/python -m bench.peers --python $(VENV)-peers/bin/python

@@ -60,7 +60,7 @@ class Process:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.url = self._listening()
+        self.url = self.said(r"listening on (http://\S+)")[1]
 
     @property
     def pid(self) -> int:
@@ -82,15 +82,19 @@ class Process:
                 self._lines.put(line)
         self._lines.put(None)
 
-    def _listening(self) -> str:
+    def said(self, pattern: str) -> re.Match[str]:
+        """Wait for the next line of stderr in which `pattern` is found; return what was found.
+
+        Raises `StartFailed` when it has ended, and `queue.Empty` when it says nothing for long.
+        """
         while True:
             line = self._lines.get(timeout=START_TIMEOUT_S)
             if line is None:
                 code = self.popen.wait()
                 raise StartFailed("".join(self.seen) or "it ended without a word", code)
-            found = re.search(r"listening on (http://\S+)", line)
+            found = re.search(pattern, line)
             if found:
-                return found[1]
+                return found
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, unless it has ended already."""
@@ -114,6 +118,8 @@ class Process:
 
 class LocalCluster:
     """A master and any number of workers; a context manager that stops what it started."""
+
+    master_program = "master.py"
 
     def __init__(
         self,
@@ -163,7 +169,7 @@ class LocalCluster:
         """
         port = (getattr(self, "master", None) and self.master.port) or self._port
         self.master = Process(
-            "master.py",
+            self.master_program,
             ["--port", str(port), "--config", "config/local.yaml", *self._arguments],
             self._echo,
             crash_at=crash_at,

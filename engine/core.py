@@ -11,7 +11,7 @@ ids as far as there is room; the rest waits in the store, not in memory.
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
 
 import msgspec
@@ -54,6 +54,16 @@ Offload = Callable[[Callable[[str], Plan], str], Awaitable[Plan]]
 async def in_thread(make: Callable[[str], Plan], task: str) -> Plan:
     """Run `make(task)` beside the event loop: the default way to plan a long text."""
     return await asyncio.to_thread(make, task)
+
+
+def _keys(key: str | None, count: int) -> Iterator[str | None]:
+    """Yield the idempotency keys of `count` jobs that came in one request under `key`.
+
+    The first one's is the key itself, so that a request of one task cannot have it too; in the
+    others is a blank, which no client's key can hold.
+    """
+    for place in range(count):
+        yield key if key is None or place == 0 else f"{key} {place}"
 
 
 class Engine:
@@ -161,12 +171,11 @@ class Engine:
             if unread > PIECE_CHARACTERS:
                 unread = 0
                 await self._clock.sleep(0)  # others have their turn between the pieces
-        good = [
-            NewJob(task, None if key is None else f"{key}#{place}", fingerprint)
-            for place, (task, plan) in enumerate(zip(tasks, plans, strict=True))
-            if isinstance(plan, Plan)
-        ]
-        jobs = iter(await self._add(good))
+        good = [task for task, plan in zip(tasks, plans, strict=True) if isinstance(plan, Plan)]
+        keys = _keys(key, len(good))
+        jobs = iter(
+            await self._add([NewJob(*new, fingerprint) for new in zip(good, keys, strict=True)])
+        )
         results: list[Job | ExpressionError] = []
         for plan in plans:
             if isinstance(plan, ExpressionError):
@@ -246,7 +255,9 @@ class Engine:
 
     def _make_plan(self, task: str) -> Plan:
         return Plan(
-            parse(task), balance=self._settings.balance, chain_from=self._settings.chain_from
+            parse(task),
+            balance_from=self._settings.balance_from,
+            chain_from=self._settings.chain_from,
         )
 
     async def _add(self, new: list[NewJob]) -> list[Job]:
@@ -294,31 +305,27 @@ class Engine:
 
     async def _carry_through(self, job: Job, plan: Plan | None) -> None:
         try:
-            outcome = await self._outcome(job, plan)
+            if plan is None:
+                plan = await self._planned(job.task)
+            if self._settings.deadline_s is None:
+                outcome = await pipeline.run(job, plan, self._executor)
+            else:
+                outcome = await self._before_deadline(job, plan, self._settings.deadline_s)
             await self._finish(job, outcome)
+        except ExpressionError as error:  # it was taken by a version that read it otherwise
+            await self._finish(job, Outcome(error=error.code, detail=error.detail))
         except Exception:
             log.exception("job %d stopped unforeseen; the next start takes it up", job.job_id)
 
-    async def _outcome(self, job: Job, plan: Plan | None) -> Outcome:
-        deadline_s = self._settings.deadline_s
-        if deadline_s is None:
-            return await self._compute(job, plan)
+    async def _before_deadline(self, job: Job, plan: Plan, deadline_s: float) -> Outcome:
+        left = job.submitted_at + deadline_s - self._clock.wall()
         try:
-            left = job.submitted_at + deadline_s - self._clock.wall()
             async with asyncio.timeout(max(0.0, left)):
-                return await self._compute(job, plan)
+                return await pipeline.run(job, plan, self._executor)
         except TimeoutError:
             return Outcome(
                 error="deadline_exceeded", detail=f"not finished {deadline_s:g} s after submission"
             )
-
-    async def _compute(self, job: Job, plan: Plan | None) -> Outcome:
-        if plan is None:
-            try:
-                plan = await self._planned(job.task)
-            except ExecutorError as error:  # taken by a version that read it otherwise
-                return Outcome(error=error.code, detail=error.detail)
-        return await pipeline.run(job, plan, self._executor)
 
     async def _finish(self, job: Job, outcome: Outcome) -> Job:
         """Store the outcome, unless another one came first; return the job as it ended."""

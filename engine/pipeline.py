@@ -8,7 +8,6 @@ particular, so that independent operations of a job are computed at the same tim
 from collections.abc import Sequence
 from typing import Protocol
 
-from engine.arithmetic import divides_by_zero, division_by_zero
 from engine.errors import OperationFailed
 from engine.exchange import Result
 from engine.job import Job, JobId, Operation, Outcome
@@ -50,54 +49,33 @@ async def run(job: Job, plan: Plan, executor: Executor) -> Outcome:
     """
     lane = executor.open(job.job_id)
     try:
-        _hand_in(plan, lane, plan.ready())
+        lane.put(plan.ready())
         while not plan.finished:
             ready = []
             for operation, came in await lane.results():
-                if isinstance(came, list):
-                    following = _follow(plan, operation, came)
-                else:
-                    following = _record(plan, operation, came)
+                following = _record(plan, operation, came)
                 if following is not None:
                     ready.append(following)
-            _hand_in(plan, lane, ready)
+            lane.put(ready)
     finally:
         lane.close()
     return _outcome(job, plan)
 
 
-def _record(plan: Plan, operation: Operation, result: Result) -> Operation | None:
-    if isinstance(result, OperationFailed):
-        plan.fail(operation.index, result)
+def _record(plan: Plan, operation: Operation, came: Result | list[Result]) -> Operation | None:
+    """Tell the plan what came for an operation; return the operation that is ready by it."""
+    if isinstance(came, int | float):
+        return plan.complete(operation.index, came)
+    if isinstance(came, OperationFailed):
+        plan.fail(operation.index, came)
         return None
-    return plan.complete(operation.index, result)
-
-
-def _follow(plan: Plan, first: Operation, results: list[Result]) -> Operation | None:
-    """Record the results of a chain, each of which makes the next operation of it ready."""
-    following: Operation | None = first
-    for result in results:
+    # The results of a chain, each of which makes the next operation of it ready.
+    following: Operation | None = operation
+    for result in came:
         if following is None:
             break  # an operation failed, and those behind it with it
         following = _record(plan, following, result)
     return following
-
-
-def _hand_in(plan: Plan, lane: Lane, ready: list[Operation]) -> None:
-    for operation in ready:
-        if divides_by_zero(operation.name, operation.operands):
-            break
-    else:
-        lane.put(ready)
-        return
-    # No worker is ever asked to divide by a known zero: a plain one could only answer 500.
-    possible = []
-    for operation in ready:
-        if divides_by_zero(operation.name, operation.operands):
-            plan.fail(operation.index, division_by_zero())
-        else:
-            possible.append(operation)
-    lane.put(possible)
 
 
 def _outcome(job: Job, plan: Plan) -> Outcome:

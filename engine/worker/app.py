@@ -5,6 +5,7 @@ hand-over. What has no result is a 422 problem, or, in an array, an item with `e
 """
 
 import asyncio
+from asyncio import Future
 from http import HTTPStatus
 from typing import Any
 
@@ -73,7 +74,7 @@ class ComputeHandler(WorkerHandler):
     """`POST /compute`."""
 
     def initialize(self, state: WorkerState) -> None:
-        """Take the state of the worker, and count a call: `on_finish` comes for each, always."""
+        """Take the state of the worker, and count a call: `finish` comes for each, always."""
         super().initialize(state)
         state.begin()
 
@@ -89,9 +90,11 @@ class ComputeHandler(WorkerHandler):
                 Connection="close",
             )
 
-    def on_finish(self) -> None:
-        """Count the call as answered: what is written is on its way."""
-        self.state.end()
+    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "Future[None]":
+        """Answer; the call counts as answered when the last byte of it has left the process."""
+        written = super().finish(chunk)
+        written.add_done_callback(lambda _: self.state.end())
+        return written
 
     def post(self) -> None:
         """Compute one operation, or an array of them in order."""
@@ -114,42 +117,44 @@ class ComputeHandler(WorkerHandler):
 
     def _computed(self, asked: Computation) -> Computed:
         operation, op1, op2 = asked.operation, asked.op1, asked.op2
-        self._refuse_unknown(operation)
+        self._refuse_unknown({operation})
         if isinstance(op1, Item) or isinstance(op2, Item):
             raise _no_such_item("a single operation")
         return Computed(operation, op1, op2, compute(operation, (op1, op2)))
 
     def _items(self, asked: list[Computation]) -> list[ComputedItem]:
+        self._refuse_unknown({computation.operation for computation in asked})
         items: list[ComputedItem] = []
-        for place, computation in enumerate(asked):
-            operation, op1, op2 = computation.operation, computation.op1, computation.op2
-            self._refuse_unknown(operation)
+        for computation in asked:
+            op1, op2 = computation.op1, computation.op2
             if type(op1) is Item:
-                op1 = _result_of(op1, items, place)
+                op1 = _result_of(op1, items)
             if type(op2) is Item:
-                op2 = _result_of(op2, items, place)
-            item = ComputedItem(operation, op1, op2)
-            if isinstance(op1, Item) or isinstance(op2, Item):
-                item.error, item.detail = "not_computed", "an operand is an item without a result"
-            else:
-                try:
-                    item.result = compute(operation, (op1, op2))
-                except OperationFailed as failure:
-                    item.error, item.detail = failure.code, failure.detail
-            items.append(item)
+                op2 = _result_of(op2, items)
+            items.append(_item(computation.operation, op1, op2))
         return items
 
-    def _refuse_unknown(self, operation: str) -> None:
-        if operation not in self.state.operations:
+    def _refuse_unknown(self, operations: set[str]) -> None:
+        if not operations <= self.state.operations:
             known = ", ".join(sorted(self.state.operations))
             raise RequestRefused(
                 HTTPStatus.BAD_REQUEST, "unknown_operation", f"this worker computes {known} only"
             )
 
 
-def _result_of(reference: Item, items: list[ComputedItem], place: int) -> Number | Item:
-    if reference.item >= place:
-        raise _no_such_item(f"item {place}")
+def _item(operation: str, op1: Number | Item, op2: Number | Item) -> ComputedItem:
+    if type(op1) is Item or type(op2) is Item:
+        what = "an operand is an item without a result"
+        return ComputedItem(operation, op1, op2, error="not_computed", detail=what)
+    try:
+        return ComputedItem(operation, op1, op2, compute(operation, (op1, op2)))  # type: ignore[arg-type]  # numbers
+    except OperationFailed as failure:
+        return ComputedItem(operation, op1, op2, error=failure.code, detail=failure.detail)
+
+
+def _result_of(reference: Item, items: list[ComputedItem]) -> Number | Item:
+    if reference.item >= len(items):
+        raise _no_such_item(f"item {len(items)}")
     result = items[reference.item].result
     return reference if isinstance(result, UnsetType) else result
 

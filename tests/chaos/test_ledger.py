@@ -125,7 +125,7 @@ def a_record(folder: Path, *statements: str) -> None:
             record.execute(statement)
 
 
-JOB = "INSERT INTO jobs VALUES (1, 0.0, '1+1')"
+JOB = "INSERT INTO jobs VALUES (1, 0.0, 3, '1+1')"
 
 
 @pytest.mark.parametrize(

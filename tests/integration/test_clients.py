@@ -115,6 +115,64 @@ async def test_ten_thousand_tasks_in_one_request_are_all_taken() -> None:
         assert (await master.get("/job/10000?wait=60")).json["answer"] == 10_000
 
 
+# Trying again
+
+
+async def test_the_same_key_and_body_give_the_same_job_again() -> None:
+    """However often, at once or later, and also when it has finished."""
+    async with a_master() as master:
+        headers = {"Idempotency-Key": "order-66"}
+
+        async def submit() -> int:
+            answer = await master.post("/submit", {"task": "40+2"}, headers)
+            return int(answer.json["job_id"])
+
+        assert set(await asyncio.gather(*(submit() for _ in range(20)))) == {1}
+        async with a_worker(master):
+            assert (await master.get("/job/1?wait=60")).json["answer"] == 42
+        assert await submit() == 1
+        waited = await master.post("/submit?wait=60", {"task": "40+2"}, headers)
+        assert waited.json == {"job_id": 1, "finished": True, "answer": 42}
+        assert len((await master.get("/jobs")).json) == 1
+
+
+async def test_many_tasks_under_one_key_are_the_same_jobs_again() -> None:
+    """In their places, and so are the refusals."""
+    async with a_master() as master:
+        body, headers = {"tasks": ["1+1", "2*(", "3+3"]}, {"Idempotency-Key": "bulk"}
+        first = await master.post("/submit", body, headers)
+        assert (await master.post("/submit", body, headers)).json == first.json
+        assert [job["job_id"] for job in (await master.get("/jobs")).json] == [2, 1]
+
+
+async def test_a_key_that_comes_again_with_another_body_is_refused() -> None:
+    """Nothing is added."""
+    async with a_master() as master:
+        headers = {"Idempotency-Key": "order-66"}
+        await master.post("/submit", {"task": "1+1"}, headers)
+        for body in ({"task": "1+2"}, {"tasks": ["1+1"]}):
+            answer = await master.post("/submit", body, headers)
+            assert_problem(answer, 422, "idempotency_key_reused")
+        assert len((await master.get("/jobs")).json) == 1
+
+
+async def test_a_key_of_a_task_that_was_refused_is_free() -> None:
+    """Nothing was done under it."""
+    async with a_master() as master:
+        headers = {"Idempotency-Key": "order-66"}
+        assert (await master.post("/submit", {"task": "1+"}, headers)).status == 400
+        assert (await master.post("/submit", {"task": "1+1"}, headers)).status == 200
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 256, "\u00e9"])
+async def test_a_key_that_is_none_is_refused(key: str) -> None:
+    """It says what one is made of."""
+    async with a_master() as master:
+        answer = await master.post("/submit", {"task": "1"}, {"Idempotency-Key": key})
+        assert_problem(answer, 400, "invalid_parameter")
+        assert (await master.get("/jobs")).json == []
+
+
 # Paging
 
 

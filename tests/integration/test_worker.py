@@ -1,5 +1,6 @@
 """Our own worker: what it computes, what it refuses, and how its process starts and ends."""
 
+import asyncio
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import pytest
 
 from deploy.local import ROOT, LocalCluster, Process
 from tests.expressions import exact
-from tests.integration.serving import Caller, a_worker, assert_problem, exchanged
+from tests.integration.serving import Caller, a_worker, assert_problem, eventually, exchanged
 
 pytestmark = pytest.mark.gen_test
 
@@ -156,6 +157,35 @@ async def test_after_any_call_nothing_is_in_hand(method: str) -> None:
         await worker.state.idle()
 
 
+def large_call(count: int) -> bytes:
+    """Return a call of so many operations, whose answer of 13 kB each no system's buffers hold."""
+    body = b"[%s]" % b",".join([json.dumps(question("sum", 10**4290, 10**4290)).encode()] * count)
+    return b"POST /compute HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+async def test_a_call_is_in_hand_until_the_last_byte_of_its_answer_has_left() -> None:
+    """A worker that is told to stop must not cut it off, however slowly the master reads."""
+    async with a_worker(batch=1000) as worker:
+        reader, writer = await asyncio.open_connection("127.0.0.1", worker.port, limit=1024)
+        writer.write(large_call(1000))
+        await eventually(lambda: worker.state.computed, lambda: "the worker should compute")
+        assert worker.state.calls == 1
+        answer = await reader.read()
+        await worker.state.idle()
+        writer.close()
+        assert answer.count(b'"result"') == 1000
+
+
+async def test_a_call_whose_caller_has_gone_is_in_hand_no_more() -> None:
+    """Its answer can go nowhere."""
+    async with a_worker(batch=1000) as worker:
+        _, writer = await asyncio.open_connection("127.0.0.1", worker.port, limit=1024)
+        writer.write(large_call(1000))
+        await eventually(lambda: worker.state.computed, lambda: "the worker should compute")
+        writer.transport.abort()
+        await worker.state.idle()
+
+
 # Its process
 
 
@@ -204,6 +234,14 @@ async def test_settings_that_cannot_be_used_are_said_all_at_once() -> None:
     assert "port (--port)" in said
     assert "limits.tsk" in said
     assert "Traceback" not in said
+
+
+async def test_a_worker_does_not_announce_what_it_cannot_compute() -> None:
+    """It says what there is to choose from."""
+    nowhere = ("--host", "192.0.2.1")  # so that it ends in any case
+    code, said = outcome("worker.py", "--operations", "sum,pow", *nowhere)
+    assert code == 2
+    assert "pow cannot be computed here; choose from sum, sub, mul, div" in said
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

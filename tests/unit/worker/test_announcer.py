@@ -124,7 +124,7 @@ def test_a_master_of_another_kind_need_not_name_an_interval() -> None:
     assert master.times == [0.0, 1.0, 2.0, 3.0]
 
 
-@pytest.mark.parametrize(("said", "pause_s"), [("1e-9", 0.1), ("1e300", 60.0)])
+@pytest.mark.parametrize(("said", "pause_s"), [("1e-3", 0.1), ("1e300", 60.0)])
 def test_an_unreasonable_interval_is_kept_within_bounds(said: str, pause_s: float) -> None:
     """One floods the master; with the other, one that was restarted never hears of the worker."""
     master = ScriptedMaster(Response(200, f'{{"announce_again_s": {said}}}'.encode()))
