@@ -157,14 +157,21 @@ def test_37_without_assertions_nothing_starts(program: str) -> None:
 # 20: the master itself asleep
 
 
-async def test_20_when_the_master_was_asleep_nobody_else_is_blamed(tmp_path: Path) -> None:
-    """It wakes to find every time-out passed at once; its workers had been there all the time."""
+@pytest.mark.parametrize("whole_machine", [False, True])
+async def test_20_when_the_master_was_asleep_nobody_else_is_blamed(
+    tmp_path: Path, whole_machine: bool
+) -> None:
+    """It wakes to find every time-out passed at once; workers were there, or slept as well."""
     async with a_cluster(3, "--data", str(tmp_path), *ONE_BY_ONE) as (cluster, client):
         jobs = await submit(client, tasks(500))
-        cluster.master.signal(signal.SIGSTOP)
+        await client.job(min(jobs), wait_s=60)  # from here on calls are on their way
+        everybody = [*(cluster.workers if whole_machine else ()), cluster.master]
+        for process in everybody:
+            process.signal(signal.SIGSTOP)
         await asyncio.sleep(3)  # in real time: that is what the row is about
         before = len(cluster.master.seen)
-        cluster.master.signal(signal.SIGCONT)
+        for process in reversed(everybody):
+            process.signal(signal.SIGCONT)
         assert await wrong_answers(client, jobs) == []
         assert [worker.state for worker in await client.workers()] == ["live"] * 3
         after = cluster.master.seen[before:]
