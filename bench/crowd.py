@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started by it
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from engine.arithmetic import OPERATIONS
-from engine.roof import bound, open_files, prefer_throughput, until_told_to_stop
+from engine.roof import bound, open_files, prefer_throughput, stop_signal
 from engine.web import application
 from engine.worker.app import ComputeHandler, HealthHandler, WorkerHandler, WorkerState, serve
 
@@ -71,11 +71,12 @@ class CallsHandler(WorkerHandler):
 
 async def run(arguments: argparse.Namespace) -> int:
     """Listen at all ports, announce all workers, serve until told to stop."""
+    told_to_stop = stop_signal()
     tally = Tally()
     ports = [listen(arguments, tally) for _ in range(arguments.workers)]
     print(f"crowd: listening on http://{HOST}:{ports[0]}", file=sys.stderr, flush=True)
     await announce_all(arguments.master, arguments.batch, ports)
-    await until_told_to_stop()
+    await told_to_stop.wait()
     return 0
 
 
