@@ -28,13 +28,16 @@ from engine.errors import (
     Overloaded,
     StoreError,
     TaskTooLarge,
+    TraceNotKept,
 )
 from engine.expression.parser import parse
 from engine.job import Job, JobId, Outcome
+from engine.messages import JobOperations
 from engine.pipeline import Executor
 from engine.plan import Plan
 from engine.settings import JobsSettings, LimitsSettings
 from engine.store.base import Counts, NewJob, Status, Store
+from engine.trace import SampledTrace, Traces
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +88,10 @@ class Engine:
         self._clock = clock
         self._offload = offload
         self._admission = Admission(limits, jobs.offload_bytes)
+        self.submitted = 0  # jobs, since the start
+        self.finished = dict.fromkeys(("succeeded", "failed", "cancelled"), 0)
+        self.on_change: Callable[[Job], None] | None = None  # told of new and of finished jobs
+        self._traces = Traces(jobs.trace_operations)
         self._running: dict[JobId, asyncio.Task[None]] = {}
         self._begin_soon = False
         self._submitting = 0
@@ -131,6 +138,14 @@ class Engine:
             return StoreError("the store has failed and must be looked at; see the master's log")
         return None
 
+    def is_running(self, job_id: JobId) -> bool:
+        """Return whether a job has found room to run, and has not ended."""
+        return job_id in self._running
+
+    def is_planned(self, job_id: JobId) -> bool:
+        """Return whether operations of a job have been, or could have been, handed out."""
+        return self._traces.get(job_id) is not None
+
     @property
     def running(self) -> int:
         """How many jobs are running now."""
@@ -148,6 +163,7 @@ class Engine:
         plan = await self._plan(task)
         (job,) = await self._add([NewJob(task, key, fingerprint)])
         self._admission.offer(job, plan)
+        self._tell(job)
         self._begin()
         return job
 
@@ -183,6 +199,7 @@ class Engine:
             else:
                 job = next(jobs)
                 self._admission.offer(job, plan)
+                self._tell(job)
                 results.append(job)
         self._begin()
         return results
@@ -225,10 +242,37 @@ class Engine:
             running.cancel()
         return job
 
+    async def operations(self, job_id: JobId) -> JobOperations:
+        """Return what is known of the operations of a job. Raises `JobNotFound`, `TraceNotKept`."""
+        job = await self.job(job_id)
+        trace = self._traces.get(job_id)
+        if trace is None:
+            raise TraceNotKept(_why_no_trace(job))
+        if isinstance(trace, SampledTrace):
+            told = trace.shown(self._executor.under_way(job_id))
+        else:
+            plan = await self._planned(job.task)
+            told = trace.shown(plan, self._executor.under_way(job_id))
+        return JobOperations(
+            job_id=job_id,
+            task=job.task,
+            total=len(trace),
+            shown=len(told.operations),
+            operations=told.operations,
+            sampled=isinstance(trace, SampledTrace),
+            finished=job.finished,
+            critical_path=told.critical_path,
+            summary=told.summary,
+        )
+
     @property
     def counts(self) -> Counts:
         """How many jobs of the record are unfinished, succeeded and failed."""
         return self._store.counts
+
+    def _tell(self, job: Job) -> None:
+        if self.on_change is not None:
+            self.on_change(job)
 
     # Taking in
 
@@ -273,8 +317,10 @@ class Engine:
                     5.0,
                 )
             crash_point("submit.parsed")
-            jobs = await self._store.add(new, self._clock.wall())
+            now = self._clock.wall()
+            jobs = await self._store.add(new, now)
             crash_point("submit.stored")
+            self.submitted += sum(job.submitted_at == now for job in jobs)  # the others were known
             return jobs
         finally:
             self._submitting -= len(new)
@@ -308,7 +354,7 @@ class Engine:
             if plan is None:
                 plan = await self._planned(job.task)
             if self._settings.deadline_s is None:
-                outcome = await pipeline.run(job, plan, self._executor)
+                outcome = await self._compute(job, plan)
             else:
                 outcome = await self._before_deadline(job, plan, self._settings.deadline_s)
             await self._finish(job, outcome)
@@ -321,11 +367,19 @@ class Engine:
         left = job.submitted_at + deadline_s - self._clock.wall()
         try:
             async with asyncio.timeout(max(0.0, left)):
-                return await pipeline.run(job, plan, self._executor)
+                return await self._compute(job, plan)
         except TimeoutError:
             return Outcome(
                 error="deadline_exceeded", detail=f"not finished {deadline_s:g} s after submission"
             )
+
+    async def _compute(self, job: Job, plan: Plan) -> Outcome:
+        now = self._clock.now()
+        trace = self._traces.begin(job.job_id, plan, now)
+        try:
+            return await pipeline.run(job, plan, self._executor, trace, now)
+        finally:
+            self._traces.end(job.job_id)
 
     async def _finish(self, job: Job, outcome: Outcome) -> Job:
         """Store the outcome, unless another one came first; return the job as it ended."""
@@ -334,6 +388,7 @@ class Engine:
         while True:
             try:
                 if await self._store.finish(job.job_id, outcome, now):
+                    self.finished[_kind_of(outcome)] += 1
                     ended = msgspec.structs.replace(job, outcome=outcome, finished_at=now)
                 else:
                     ended = await self.job(job.job_id)
@@ -345,6 +400,7 @@ class Engine:
         # In the same step in which waiters are told: whoever asks later looks in the store. Its
         # coroutine may be on its way out still, be it by its own end or by being cancelled.
         self._running.pop(job.job_id, None)
+        self._tell(ended)
         for waiter in self._waiting.get(job.job_id, ()):
             if not waiter.done():
                 waiter.set_result(ended)
@@ -399,3 +455,18 @@ class Engine:
             return 0
         older_than = None if keep_s is None else self._clock.wall() - keep_s
         return await self._store.prune(self._settings.keep, older_than, FORGOTTEN_AT_ONCE)
+
+
+def _kind_of(outcome: Outcome) -> str:
+    if outcome.error is None:
+        return "succeeded"
+    return "cancelled" if outcome.error == "cancelled" else "failed"
+
+
+def _why_no_trace(job: Job) -> str:
+    if job.finished:
+        return (
+            f"job {job.job_id} has finished, and its operations are no longer kept: they are for"
+            " the latest jobs, and until a restart; raise jobs.trace_operations to keep more"
+        )
+    return f"job {job.job_id} has not begun, so nothing has happened to its operations; ask again"

@@ -3,15 +3,22 @@
 No handler knows a rule about jobs or workers; `engine/web.py` has what is common to all of ours.
 """
 
+import asyncio
 import hashlib
 import re
 from http import HTTPStatus
+from typing import cast
+
+from tornado.http1connection import HTTP1Connection
+from tornado.iostream import StreamClosedError
 
 from engine.errors import ExecutorError, ExpressionError, JobNotFound
 from engine.job import Job, JobId
 from engine.master.announcements import locate
 from engine.master.assembly import Master
+from engine.master.feed import Follower, FollowerTooSlow
 from engine.master.problems import problem_of, retry_after_s
+from engine.master.views import worker_status
 from engine.messages import (
     Announcement,
     AnnouncementTaken,
@@ -23,10 +30,8 @@ from engine.messages import (
     Submitted,
     SubmittedMany,
     TaskRefused,
-    WorkerStatus,
     encode,
 )
-from engine.pool import Worker
 from engine.store.base import STATUSES, Status
 from engine.web import ApiHandler, RequestRefused, quoted
 
@@ -34,6 +39,7 @@ LONGEST_WAIT_S = 60.0
 DEFAULT_PAGE = 100
 LONGEST_PAGE = 1000
 LARGEST_ID = 2**63 - 1
+SLOWEST_READER_S = 15.0  # for an event to leave: as long as an idle connection may last
 FLUSH_BYTES = 256 * 1024  # of a long answer that are gathered before they are sent
 
 _submission: Reader[Submission] = Reader(Submission)
@@ -190,6 +196,26 @@ class JobHandler(BaseHandler):
         self.respond(JobStatus.of(await self.engine.cancel(job_id_of(text))))
 
 
+class OperationsHandler(BaseHandler):
+    """`/job/{id}/operations`."""
+
+    async def get(self, text: str) -> None:
+        """Tell what happened to the operations of a job."""
+        self.respond(await self.engine.operations(job_id_of(text)))
+
+    head = get
+
+
+class WhyHandler(BaseHandler):
+    """`/job/{id}/why`."""
+
+    async def get(self, text: str) -> None:
+        """Tell why a job is not finished."""
+        self.respond(await self.master.why(job_id_of(text)))
+
+    head = get
+
+
 class JobsHandler(BaseHandler):
     """`/jobs`."""
 
@@ -297,23 +323,31 @@ class WorkersHandler(BaseHandler):
     head = get
 
 
-def worker_status(worker: Worker, now: float) -> WorkerStatus:
-    """Return the public view of a worker."""
-    return WorkerStatus(
-        name=worker.name,
-        url=worker.url,
-        state=worker.state,
-        operations=sorted(worker.operations),
-        batch=worker.batch,
-        chains=worker.chains,
-        in_flight=worker.in_flight,
-        completed=worker.completed,
-        failed=worker.failed,
-        latency_p50_s=worker.latency.quantile(0.5),
-        latency_p95_s=worker.latency.quantile(0.95),
-        last_seen_s=None if worker.heard_at is None else round(now - worker.heard_at, 3),
-        reason=worker.reason,
-    )
+class EventsHandler(BaseHandler):
+    """`/events`: server-sent events for as long as the client reads them."""
+
+    _reader: Follower | None = None
+
+    async def get(self) -> None:
+        """Send a snapshot, or what came after the event that the client had last; then changes."""
+        last_event_id = self.request.headers.get("Last-Event-ID")
+        self._reader = reader = await self.master.events.reader(last_event_id)
+        self.set_header("Content-Type", "text/event-stream; charset=utf-8")
+        try:
+            async for piece in reader:
+                self.write(piece)
+                async with asyncio.timeout(SLOWEST_READER_S):
+                    await self.flush()
+        except (StreamClosedError, TimeoutError, FollowerTooSlow):
+            # Gone, or too slow: nothing is kept for it.
+            cast(HTTP1Connection, self.request.connection).close()
+        finally:
+            reader.close()
+
+    def on_connection_close(self) -> None:
+        """Let go of a reader that is gone."""
+        if self._reader is not None:
+            self._reader.close()
 
 
 class LivezHandler(BaseHandler):

@@ -35,6 +35,9 @@ FLOORS: list[tuple[str, ...]] = [
         "engine.retry",
         "engine.exchange",
         "engine.examination",
+        "engine.tally",
+        "engine.trace",
+        "engine.why",
     ),
     ("engine.transport", "engine.store", "engine.web"),
     ("engine.dispatcher", "engine.health", "engine.roof"),
@@ -60,6 +63,13 @@ NEIGHBOURS = {
     ("engine.admission", "engine.plan"),
     ("engine.exchange", "engine.messages"),
     ("engine.examination", "engine.exchange"),
+    ("engine.tally", "engine.exchange"),
+    ("engine.trace", "engine.exchange"),
+    ("engine.why", "engine.messages"),
+    ("engine.why", "engine.pool"),
+    ("engine.why", "engine.trace"),
+    ("engine.trace", "engine.messages"),
+    ("engine.trace", "engine.plan"),
 }
 
 
