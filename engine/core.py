@@ -91,6 +91,7 @@ class Engine:
         self.submitted = 0  # jobs, since the start
         self.finished = dict.fromkeys(("succeeded", "failed", "cancelled"), 0)
         self.on_change: Callable[[Job], None] | None = None  # told of new and of finished jobs
+        self._trace_parents: dict[JobId, str] = {}  # of unfinished jobs that came with one
         self._traces = Traces(jobs.trace_operations)
         self._running: dict[JobId, asyncio.Task[None]] = {}
         self._begin_soon = False
@@ -153,22 +154,32 @@ class Engine:
 
     # What clients ask for
 
-    async def submit(self, task: str, key: str | None = None, fingerprint: str = "") -> Job:
+    async def submit(
+        self,
+        task: str,
+        key: str | None = None,
+        fingerprint: str = "",
+        trace_parent: str | None = None,
+    ) -> Job:
         """Take one task and return its job, durable. Raises `ExpressionError` if it is none.
 
-        With an idempotency `key`, the same key and fingerprint give the same job again.
+        With an idempotency `key`, the same key and fingerprint give the same job again. A
+        `trace_parent` goes with the job's operations until the master ends: it is not stored.
         """
         self._refuse_if_closed()
         crash_point("submit.received")
         plan = await self._plan(task)
         (job,) = await self._add([NewJob(task, key, fingerprint)])
-        self._admission.offer(job, plan)
-        self._tell(job)
+        self._take_up(job, plan, trace_parent)
         self._begin()
         return job
 
     async def submit_many(
-        self, tasks: Sequence[str], key: str | None = None, fingerprint: str = ""
+        self,
+        tasks: Sequence[str],
+        key: str | None = None,
+        fingerprint: str = "",
+        trace_parent: str | None = None,
     ) -> list[Job | ExpressionError]:
         """Take many tasks at once; in their order, each one's job or why it is none.
 
@@ -198,8 +209,7 @@ class Engine:
                 results.append(plan)
             else:
                 job = next(jobs)
-                self._admission.offer(job, plan)
-                self._tell(job)
+                self._take_up(job, plan, trace_parent)
                 results.append(job)
         self._begin()
         return results
@@ -275,6 +285,18 @@ class Engine:
             self.on_change(job)
 
     # Taking in
+
+    def _take_up(self, job: Job, plan: Plan, trace_parent: str | None) -> None:
+        if trace_parent is not None and not job.finished:
+            self._trace_parents[job.job_id] = trace_parent
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("job %d is taken", job.job_id, extra=self._about(job.job_id))
+        self._admission.offer(job, plan)
+        self._tell(job)
+
+    def _about(self, job_id: JobId) -> dict[str, object]:
+        """Return what a log line about a job carries for machines."""
+        return {"job_id": job_id, "traceparent": self._trace_parents.get(job_id)}
 
     def _refuse_if_closed(self) -> None:
         refusal = self.refusal
@@ -361,7 +383,10 @@ class Engine:
         except ExpressionError as error:  # it was taken by a version that read it otherwise
             await self._finish(job, Outcome(error=error.code, detail=error.detail))
         except Exception:
-            log.exception("job %d stopped unforeseen; the next start takes it up", job.job_id)
+            about = self._about(job.job_id)
+            log.exception(
+                "job %d stopped unforeseen; the next start takes it up", job.job_id, extra=about
+            )
 
     async def _before_deadline(self, job: Job, plan: Plan, deadline_s: float) -> Outcome:
         left = job.submitted_at + deadline_s - self._clock.wall()
@@ -377,7 +402,8 @@ class Engine:
         now = self._clock.now()
         trace = self._traces.begin(job.job_id, plan, now)
         try:
-            return await pipeline.run(job, plan, self._executor, trace, now)
+            lane = self._executor.open(job.job_id, self._trace_parents.get(job.job_id))
+            return await pipeline.run(job, plan, lane, trace, now)
         finally:
             self._traces.end(job.job_id)
 
@@ -394,12 +420,16 @@ class Engine:
                     ended = await self.job(job.job_id)
                 break
             except StoreError as error:
-                log.warning("job %d cannot be finished yet: %s", job.job_id, error)
+                about = self._about(job.job_id)
+                log.warning("job %d cannot be finished yet: %s", job.job_id, error, extra=about)
                 await self._clock.sleep(STORE_RETRY_S)
         crash_point("finish.stored")
         # In the same step in which waiters are told: whoever asks later looks in the store. Its
         # coroutine may be on its way out still, be it by its own end or by being cancelled.
         self._running.pop(job.job_id, None)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("job %d has finished", job.job_id, extra=self._about(job.job_id))
+        self._trace_parents.pop(job.job_id, None)
         self._tell(ended)
         for waiter in self._waiting.get(job.job_id, ()):
             if not waiter.done():

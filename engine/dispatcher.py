@@ -43,8 +43,11 @@ Load = list[Entry]
 class Lane:
     """What one job has on its way. Made by `Dispatcher.open`, used by the job's pipeline."""
 
-    def __init__(self, job_id: JobId, dispatcher: "Dispatcher") -> None:
+    def __init__(
+        self, job_id: JobId, dispatcher: "Dispatcher", trace_parent: str | None = None
+    ) -> None:
         self.job_id = job_id
+        self.trace_parent = trace_parent
         self.attempts: dict[int, Attempts] = {}  # of the operations that have failed before
         self.failed: dict[int, tuple[FailedAttempt, ...]] = {}  # and what is told of it
         self._dispatcher = dispatcher
@@ -129,6 +132,16 @@ class Call:
             steps += links
         self.steps = steps
 
+    def context(self) -> dict[str, str]:
+        """Return the trace context of the only job that has operations aboard.
+
+        A call for several jobs belongs to no trace, and goes without.
+        """
+        lane = self.load[0][0]
+        if lane.trace_parent is None or any(entry[0] is not lane for entry in self.load):
+            return {}
+        return {"trace_parent": lane.trace_parent}
+
     def under_way(self, lane: Lane) -> Iterator[UnderWay]:
         """Iterate over what a lane has aboard, the links of its chains too."""
         steps = iter(self.steps)
@@ -195,9 +208,9 @@ class Dispatcher:
         """How many operations are at workers."""
         return self._in_flight
 
-    def open(self, job_id: JobId) -> Lane:
-        """Return a lane of its own for a job."""
-        lane = self._lanes[job_id] = Lane(job_id, self)
+    def open(self, job_id: JobId, trace_parent: str | None = None) -> Lane:
+        """Return a lane of its own for a job, whose operations go with a trace context."""
+        lane = self._lanes[job_id] = Lane(job_id, self, trace_parent)
         return lane
 
     def under_way(self, job_id: JobId) -> Iterator[UnderWay]:
@@ -364,7 +377,9 @@ class Dispatcher:
         try:
             body = exchange.ask(steps, as_array=as_array)
             crash_point("dispatch.before_send")
-            reply = await self._transport.compute(worker.url, body, self._settings.call_timeout_s)
+            reply = await self._transport.compute(
+                worker.url, body, self._settings.call_timeout_s, **call.context()
+            )
             crash_point("dispatch.answered")
             results = exchange.read(reply, steps, as_array=as_array)
         except WorkerError as error:
@@ -437,7 +452,8 @@ class Dispatcher:
             load = self._without_own_failures(call, now)
         if load:
             if isinstance(error, BrokenReply):  # of the others the pool tells when they matter
-                log.error("worker %s at %s %s", worker.name, worker.url, error)
+                about = {"job_ids": sorted({lane.job_id for lane, _, _ in load})}
+                log.error("worker %s at %s %s", worker.name, worker.url, error, extra=about)
             self._pool.broke(worker, len(call.steps), error, now)
             self.tally.broke(len(call.steps), error.reason)
             self._try_again(call, load, error)

@@ -37,8 +37,8 @@ class Lane(Protocol):
 class Executor(Protocol):
     """Whatever turns operations into results, or into the errors that they fail with."""
 
-    def open(self, job_id: JobId) -> Lane:
-        """Return a lane of its own for a job."""
+    def open(self, job_id: JobId, trace_parent: str | None = None) -> Lane:
+        """Return a lane of its own for a job, whose operations go with a trace context."""
         ...
 
     def under_way(self, job_id: JobId) -> Iterable[UnderWay]:
@@ -46,15 +46,14 @@ class Executor(Protocol):
         ...
 
 
-async def run(job: Job, plan: Plan, executor: Executor, trace: Trace, now: float) -> Outcome:
+async def run(job: Job, plan: Plan, lane: Lane, trace: Trace, now: float) -> Outcome:
     """Compute `job`, whose operations are `plan`, from `now` on, and return how it ended.
 
-    What came of each operation is told to `trace`.
+    The lane is closed then. What came of each operation is told to `trace`.
 
     Which error a job with several of them ends with does not depend on who answers first: it is
     the one that strict left-to-right evaluation meets first, as in Python.
     """
-    lane = executor.open(job.job_id)
     try:
         ready, since = plan.ready(), now
         _tell_refused(plan, trace, since)

@@ -21,6 +21,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engine.settings",
         "engine.arithmetic",
         "engine.address",
+        "engine.tracecontext",
         "engine.expression",
     ),
     (
