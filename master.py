@@ -6,15 +6,18 @@ This file reads settings, builds the objects, runs them and heeds signals; nothi
 import asyncio
 import logging
 import os
+import socket
 import sys
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 from tornado.httpserver import HTTPServer
 
+from engine import crashpoints
 from engine.clock import LoopClock
-from engine.errors import StoreDamaged, StoreError, StoreLocked
-from engine.flags import master_settings
+from engine.errors import SettingsError, StoreDamaged, StoreError, StoreLocked
+from engine.flags import EXIT_USAGE, master_settings
 from engine.logs import configure
 from engine.master.app import private_app, public_app, serve
 from engine.master.assembly import Master
@@ -46,6 +49,10 @@ def main() -> int:
     refuse_optimized("master")
     settings = master_settings(sys.argv[1:], os.environ)
     configure(settings.log)
+    try:
+        crashpoints.arm(os.environ.get("EXECUTOR_CRASH_AT", ""))
+    except SettingsError as error:
+        return gave_up(error, EXIT_USAGE)
     prefer_throughput()
     try:
         return asyncio.run(run(settings))
@@ -66,10 +73,11 @@ def gave_up(error: Exception, code: int) -> int:
 async def run(settings: MasterSettings) -> int:
     """Build everything, serve until told to stop, and take it down in order."""
     told_to_stop = stop_signal()
+    listening = listen(settings)  # first: if a port is taken, the record is not even opened
     store: Store = SqliteStore(Path(settings.data)) if settings.data else MemoryStore()
     master = Master(settings, transport(settings), store, LoopClock(), Random())  # noqa: S311
     await master.start()
-    servers = listen(settings, master)
+    servers = serve_at(listening, settings, master)
     stop = asyncio.ensure_future(told_to_stop.wait())
     broke = asyncio.ensure_future(store.broke())
     await asyncio.wait((stop, broke), return_when=asyncio.FIRST_COMPLETED)
@@ -94,15 +102,30 @@ def transport(settings: MasterSettings) -> HttpTransport:
     )
 
 
-def listen(settings: MasterSettings, master: Master) -> list[HTTPServer]:
-    """Serve the public API, and the private one on a port of its own if it has one."""
-    ports = [(public_app(master), settings.port, "clients")]
+class Listening(NamedTuple):
+    """Sockets that listen already, and for whom; what they will say comes later."""
+
+    whom: str
+    sockets: list[socket.socket]
+    port: int
+
+
+def listen(settings: MasterSettings) -> list[Listening]:
+    """Take the ports: the public one, and that of the private API if it has one."""
+    wanted = [("clients", settings.port)]
     if settings.private_port is not None:
-        ports.append((private_app(master), settings.private_port, "workers"))
-    most = client_connections(settings, len(ports))
+        wanted.append(("workers", settings.private_port))
+    return [Listening(whom, *bound(settings.host, port)) for whom, port in wanted]
+
+
+def serve_at(
+    listening: list[Listening], settings: MasterSettings, master: Master
+) -> list[HTTPServer]:
+    """Serve each API at its sockets, and say where."""
+    most = client_connections(settings, len(listening))
     servers = []
-    for app, wanted, whom in ports:
-        sockets, port = bound(settings.host, wanted)
+    for whom, sockets, port in listening:
+        app = public_app(master) if whom == "clients" else private_app(master)
         server = serve(app, settings.limits.body_bytes, most)
         server.add_sockets(sockets)
         servers.append(server)

@@ -2,8 +2,8 @@
 
 Jobs are taken up in the order of their ids. As many run as there is room for; a few more wait in
 the lobby with their plans made, so that no place stays empty; the rest stays in the store. Large
-jobs have a bound of their own, so that they hold up no small one: of those that find no room, ids and lengths
-are remembered.
+jobs have a bound of their own, so that they hold up no small one: of those that find no room,
+ids and lengths are remembered.
 """
 
 from collections import deque

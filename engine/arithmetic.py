@@ -43,7 +43,7 @@ def compute(name: str, operands: tuple[Number, ...]) -> Number:
     try:
         result = operation(*operands)
     except ZeroDivisionError:
-        raise division_by_zero() from None
+        raise _division_by_zero() from None
     except OverflowError:
         raise _overflow() from None
     if type(result) is float:
@@ -63,13 +63,6 @@ def divides_by_zero(name: str, operands: tuple[Number, ...]) -> bool:
     return name == "div" and operands[1] == 0
 
 
-def division_by_zero() -> OperationFailed:
-    """Return the failure that a division by zero ends with."""
-    return OperationFailed(
-        "division_by_zero", "the divisor is zero: change the task so that it is not"
-    )
-
-
 def failure_of(name: str, operands: tuple[Number, ...]) -> OperationFailed | None:
     """Return the failure that an operation meets whoever computes it, `None` if it has a result.
 
@@ -82,6 +75,13 @@ def failure_of(name: str, operands: tuple[Number, ...]) -> OperationFailed | Non
     except OperationFailed as failure:
         return failure
     return None
+
+
+def _division_by_zero() -> OperationFailed:
+    """Return the failure that a division by zero ends with."""
+    return OperationFailed(
+        "division_by_zero", "the divisor is zero: change the task so that it is not"
+    )
 
 
 def _unknown(name: str) -> OperationFailed:

@@ -17,6 +17,7 @@ import msgspec
 from engine import exchange
 from engine.arithmetic import failure_of
 from engine.clock import Clock
+from engine.crashpoints import crash_point
 from engine.errors import BrokenReply, OperationFailed, Refused, WorkerError
 from engine.exchange import Result, Step
 from engine.fairqueue import FairQueue
@@ -42,8 +43,11 @@ Load = list[Entry]
 class Lane:
     """What one job has on its way. Made by `Dispatcher.open`, used by the job's pipeline."""
 
-    def __init__(self, job_id: JobId, dispatcher: "Dispatcher") -> None:
+    def __init__(
+        self, job_id: JobId, dispatcher: "Dispatcher", trace_parent: str | None = None
+    ) -> None:
         self.job_id = job_id
+        self.trace_parent = trace_parent
         self.attempts: dict[int, Attempts] = {}  # of the operations that have failed before
         self.failed: dict[int, tuple[FailedAttempt, ...]] = {}  # and what is told of it
         self._dispatcher = dispatcher
@@ -128,6 +132,16 @@ class Call:
             steps += links
         self.steps = steps
 
+    def context(self) -> dict[str, str]:
+        """Return the trace context of the only job that has operations aboard.
+
+        A call for several jobs belongs to no trace, and goes without.
+        """
+        lane = self.load[0][0]
+        if lane.trace_parent is None or any(entry[0] is not lane for entry in self.load):
+            return {}
+        return {"trace_parent": lane.trace_parent}
+
     def under_way(self, lane: Lane) -> Iterator[UnderWay]:
         """Iterate over what a lane has aboard, the links of its chains too."""
         steps = iter(self.steps)
@@ -194,9 +208,9 @@ class Dispatcher:
         """How many operations are at workers."""
         return self._in_flight
 
-    def open(self, job_id: JobId) -> Lane:
-        """Return a lane of its own for a job."""
-        lane = self._lanes[job_id] = Lane(job_id, self)
+    def open(self, job_id: JobId, trace_parent: str | None = None) -> Lane:
+        """Return a lane of its own for a job, whose operations go with a trace context."""
+        lane = self._lanes[job_id] = Lane(job_id, self, trace_parent)
         return lane
 
     def under_way(self, job_id: JobId) -> Iterator[UnderWay]:
@@ -272,7 +286,11 @@ class Dispatcher:
     def _load(self, worker: Worker, now: float) -> Call | None:
         limit = self._pool.batch_limit(worker)
         again = self._take_again(worker, limit)
+        if again is None:
+            return None
         if again and self._attempts(again[0]).alone:
+            if self._attempts(again[0]).suspected:
+                self._pool.reserve(worker)
             return Call(worker, again[:1], 1, now)
         fresh: Load = []
         if len(again) < limit:
@@ -289,11 +307,16 @@ class Dispatcher:
             call.take_chains_aboard(limit)
         return call
 
-    def _take_again(self, worker: Worker, limit: int) -> Load:
-        """Take retries that this worker may have, within the retry budget; one alone if need be."""
+    def _take_again(self, worker: Worker, limit: int) -> Load | None:
+        """Take retries that this worker may have, within the retry budget; one alone if need be.
+
+        `None` when the next one needs a worker to itself: this one gets nothing more until it has
+        finished what it has in hand.
+        """
         room = self._policy.allowance(self._in_flight) - self._retries_in_flight
         taken: Load = []
         kept: Load = []
+        is_busy = False
         while self._again and len(taken) < min(limit, room):
             entry = self._again.popleft()
             lane, operation, _ = entry
@@ -303,11 +326,15 @@ class Dispatcher:
             if not self._suits(worker, operation, attempts) or (attempts.alone and taken):
                 kept.append(entry)
                 continue
+            if attempts.suspected and worker.calls > 1:
+                kept.append(entry)
+                is_busy = True
+                break
             taken.append(entry)
             if attempts.alone:
                 break
         self._again.extendleft(reversed(kept))
-        return taken
+        return None if is_busy else taken
 
     @staticmethod
     def _attempts(entry: Entry) -> Attempts:
@@ -349,7 +376,11 @@ class Dispatcher:
         as_array = len(steps) > 1
         try:
             body = exchange.ask(steps, as_array=as_array)
-            reply = await self._transport.compute(worker.url, body, self._settings.call_timeout_s)
+            crash_point("dispatch.before_send")
+            reply = await self._transport.compute(
+                worker.url, body, self._settings.call_timeout_s, **call.context()
+            )
+            crash_point("dispatch.answered")
             results = exchange.read(reply, steps, as_array=as_array)
         except WorkerError as error:
             self._broke(call, error)
@@ -363,6 +394,7 @@ class Dispatcher:
                 lane, operation, since = entry
                 own = _with_history(trip, lane, operation) if call.retries else trip
                 lane.deliver(operation, came, own, since)
+            crash_point("dispatch.delivered")
 
     # When it is late
 
@@ -386,8 +418,8 @@ class Dispatcher:
                 break
             if call.hedged or not self._pool.has_room_besides(call.worker):
                 continue
-            late = [entry for entry in call.load if entry[0].awaits(entry[1])]
-            if len(late) > self._hedge_credit:
+            late = [entry for entry in call.load if self._may_hedge(entry)]
+            if not late or len(late) > self._hedge_credit:
                 continue
             call.hedged = True
             self._hedge_credit -= len(late)
@@ -395,9 +427,17 @@ class Dispatcher:
             for lane, operation, _ in late:
                 attempts = lane.attempts.setdefault(operation.index, Attempts())
                 attempts.avoid.add(call.worker.key)
+                attempts.copies += 1
             self._again.extend(late)
             self.kick()
         self._hedge_later()
+
+    @staticmethod
+    def _may_hedge(entry: Entry) -> bool:
+        lane, operation, _ = entry
+        attempts = lane.attempts.get(operation.index)
+        # What a worker died of, perhaps, is not tried on two others at once.
+        return lane.awaits(operation) and not (attempts and attempts.deaths)
 
     # When it went wrong
 
@@ -412,7 +452,8 @@ class Dispatcher:
             load = self._without_own_failures(call, now)
         if load:
             if isinstance(error, BrokenReply):  # of the others the pool tells when they matter
-                log.error("worker %s at %s %s", worker.name, worker.url, error)
+                about = {"job_ids": sorted({lane.job_id for lane, _, _ in load})}
+                log.error("worker %s at %s %s", worker.name, worker.url, error, extra=about)
             self._pool.broke(worker, len(call.steps), error, now)
             self.tally.broke(len(call.steps), error.reason)
             self._try_again(call, load, error)
@@ -446,7 +487,10 @@ class Dispatcher:
                 trip = Trip(worker.name, call.sent_at, now, reason=error.reason)
                 lane.deliver(operation, failure, _with_history(trip, lane, operation), since)
             else:
-                later.setdefault(delay_s, []).append(entry)
+                if attempts.copies and worker.key in attempts.deaths:
+                    attempts.copies -= 1  # whether the other one dies too is to be seen first
+                else:
+                    later.setdefault(delay_s, []).append(entry)
                 lane.remember(operation, FailedAttempt(worker.name, error.reason))
         for delay_s, entries in later.items():
             if delay_s == 0.0:

@@ -8,7 +8,6 @@ particular, so that independent operations of a job are computed at the same tim
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from engine.arithmetic import divides_by_zero, division_by_zero
 from engine.errors import OperationFailed
 from engine.exchange import Result
 from engine.job import Job, JobId, Operation, Outcome
@@ -38,8 +37,8 @@ class Lane(Protocol):
 class Executor(Protocol):
     """Whatever turns operations into results, or into the errors that they fail with."""
 
-    def open(self, job_id: JobId) -> Lane:
-        """Return a lane of its own for a job."""
+    def open(self, job_id: JobId, trace_parent: str | None = None) -> Lane:
+        """Return a lane of its own for a job, whose operations go with a trace context."""
         ...
 
     def under_way(self, job_id: JobId) -> Iterable[UnderWay]:
@@ -47,70 +46,61 @@ class Executor(Protocol):
         ...
 
 
-async def run(job: Job, plan: Plan, executor: Executor, trace: Trace, now: float) -> Outcome:
+async def run(job: Job, plan: Plan, lane: Lane, trace: Trace, now: float) -> Outcome:
     """Compute `job`, whose operations are `plan`, from `now` on, and return how it ended.
 
-    What came of each operation is told to `trace`.
+    The lane is closed then. What came of each operation is told to `trace`.
 
     Which error a job with several of them ends with does not depend on who answers first: it is
     the one that strict left-to-right evaluation meets first, as in Python.
     """
-    lane = executor.open(job.job_id)
     try:
-        _hand_in(plan, lane, plan.ready(), now, trace)
+        ready, since = plan.ready(), now
+        _tell_refused(plan, trace, since)
+        lane.put(ready, since)
         while not plan.finished:
             ready = []
-            for operation, came, trip, since in await lane.results():
-                if isinstance(came, list):
-                    following = _follow(plan, operation, came, trip, since, trace)
-                else:
-                    trace.came(operation, came, trip, since)
-                    following = _record(plan, operation, came)
+            for operation, came, trip, waited_since in await lane.results():
+                following = _record(plan, operation, came, trip, waited_since, trace)
                 if following is not None:
                     ready.append(following)
-            _hand_in(plan, lane, ready, trip.replied_at, trace)
+                since = trip.replied_at
+            _tell_refused(plan, trace, since)
+            lane.put(ready, since)
     finally:
         lane.close()
     return _outcome(job, plan)
 
 
-def _record(plan: Plan, operation: Operation, result: Result) -> Operation | None:
-    if isinstance(result, OperationFailed):
-        plan.fail(operation.index, result)
-        return None
-    return plan.complete(operation.index, result)
-
-
-def _follow(
-    plan: Plan, first: Operation, results: list[Result], trip: Trip, since: float, trace: Trace
+def _record(
+    plan: Plan,
+    operation: Operation,
+    came: Result | list[Result],
+    trip: Trip,
+    since: float,
+    trace: Trace,
 ) -> Operation | None:
-    """Record the results of a chain, each of which makes the next operation of it ready."""
-    following: Operation | None = first
-    for result in results:
+    """Tell plan and trace what came for an operation; return the operation that is ready by it."""
+    if not isinstance(came, list):
+        trace.came(operation, came, trip, since)
+        if not isinstance(came, OperationFailed):
+            return plan.complete(operation.index, came)
+        plan.fail(operation.index, came)
+        return None
+    # The results of a chain, each of which makes the next operation of it ready.
+    following: Operation | None = operation
+    for result in came:
         if following is None:
             break  # an operation failed, and those behind it with it
-        trace.came(following, result, trip, since)
-        following = _record(plan, following, result)
+        following = _record(plan, following, result, trip, since, trace)
         since = trip.sent_at  # the others were never ready at the master
     return following
 
 
-def _hand_in(plan: Plan, lane: Lane, ready: list[Operation], since: float, trace: Trace) -> None:
-    for operation in ready:
-        if divides_by_zero(operation.name, operation.operands):
-            break
-    else:
-        lane.put(ready, since)
-        return
-    # No worker is ever asked to divide by a known zero: a plain one could only answer 500.
-    possible = []
-    for operation in ready:
-        if divides_by_zero(operation.name, operation.operands):
-            trace.came(operation, division_by_zero(), None, since)
-            plan.fail(operation.index, division_by_zero())
-        else:
-            possible.append(operation)
-    lane.put(possible, since)
+def _tell_refused(plan: Plan, trace: Trace, since: float) -> None:
+    for operation, failure in plan.refused:
+        trace.came(operation, failure, None, since)
+    plan.refused.clear()
 
 
 def _outcome(job: Job, plan: Plan) -> Outcome:

@@ -13,6 +13,7 @@ might exceed the digits that an integer may have, keep the order of the text.
 
 from array import array
 
+from engine.arithmetic import divides_by_zero, failure_of
 from engine.chains import PlanChains
 from engine.errors import OperationFailed
 from engine.expression.nodes import BinaryOperation, Literal, Node
@@ -30,6 +31,7 @@ RUNS = {"sum": "additions", "sub": "additions", "mul": "multiplications"}
 class Plan:
     """The operations of one expression, and which of them the results so far have made ready.
 
+    A plan of `balance_from` operations or more has its runs of integers regrouped; 0 never does.
     Chains of `chain_from` operations or more are offered as such; 0 offers none.
 
     `names`, `columns` and `parent(index)` describe operation `index` for traces; treat them as
@@ -37,11 +39,12 @@ class Plan:
     its column. `answer` is `None` until the plan is finished; a lone literal is finished at once.
     """
 
-    def __init__(self, tree: Node, *, balance: bool = True, chain_from: int = 0) -> None:
+    def __init__(self, tree: Node, *, balance_from: int = 0, chain_from: int = 0) -> None:
         self.names: list[str] = []
         self.columns = array("q")
         self.answer: Number | None = None
         self.failure: tuple[int, OperationFailed] | None = None
+        self.refused: list[tuple[Operation, OperationFailed]] = []  # failed here, for a trace
         # The operands of operation i are at 2i and 2i + 1, `None` while they are awaited, and
         # again when they are no longer needed. Its result goes to the place _destinations[i].
         self._operands: list[Number | None] = []
@@ -51,14 +54,14 @@ class Plan:
         self._cut = len(self.names)  # operations from here on do not matter any more
         self._done = bytearray(self._cut)
         self._doomed: set[int] = set()  # they wait for something that failed
-        if balance and self.remaining >= SHORTEST_RUN:
+        if 0 < balance_from <= self.remaining:
             _Balancer(self.names, self._operands, self._destinations).balance()
         self._chains: PlanChains | None = None
         if 1 < chain_from <= self.remaining:
             lists = self.names, self.columns, self._operands, self._destinations
             self._chains = PlanChains(*lists, chain_from)
         # Made here and not in ready(): long plans are built beside the event loop.
-        self._ready = [self._operation(i) for i in range(self.remaining) if self._is_ready(i)]
+        self._ready = self._all_ready()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -91,20 +94,22 @@ class Plan:
     def complete(self, index: int, result: Number) -> Operation | None:
         """Record the result of operation `index` and return the operation that it made ready.
 
-        Raises `ValueError`, and changes nothing, if no result of `index` is awaited: there is no
-        such operation, it still waits itself, or it was completed before.
+        `None` if it made none ready; a division by zero never is, it fails here and now. Raises
+        `ValueError`, and changes nothing, if no result of `index` is awaited: there is no such
+        operation, it still waits itself, or it was completed before.
         """
         self._settle(index)
-        self.remaining -= index < self._cut
-        operands = self._operands
+        if index < self._cut:
+            self.remaining -= 1
         destination = self._destinations[index]
         if destination == NOWHERE:
             self.answer = result
             return None
+        operands = self._operands
         operands[destination] = result
         if operands[destination ^ 1] is None:
             return None
-        return self._operation(destination >> 1)
+        return self._become_ready(destination >> 1)
 
     def fail(self, index: int, failure: OperationFailed) -> None:
         """Record that operation `index` has no result.
@@ -128,24 +133,41 @@ class Plan:
             waiting = self.parent(waiting)
 
     def _settle(self, index: int) -> None:
-        if not (0 <= index < len(self.names) and self._is_ready(index)):
+        operands, place = self._operands, 2 * index
+        known = 0 <= place < len(operands)
+        if not known or operands[place] is None or operands[place + 1] is None:
             raise ValueError(
                 f"no result of operation {index} is awaited: complete each that is ready, once"
             )
-        self._operands[2 * index] = self._operands[2 * index + 1] = None
+        operands[place] = operands[place + 1] = None
         self._done[index] = 1
 
-    def _is_ready(self, index: int) -> bool:
+    def _all_ready(self) -> list[Operation]:
         operands = self._operands
-        return operands[2 * index] is not None and operands[2 * index + 1] is not None
+        places = range(0, len(operands), 2)
+        ready = [p >> 1 for p in places if None is not operands[p] and None is not operands[p + 1]]
+        become = (self._become_ready(index) for index in ready)
+        return [operation for operation in become if operation is not None]
 
-    def _operation(self, index: int) -> Operation:
-        first, second = self._operands[2 * index], self._operands[2 * index + 1]
-        operands = (first, second)
-        if self._chains is not None and self._chains.starts_at(index):
-            known = (index, self.names[index], operands, self.columns[index], self._chains)
-            return Operation(*known)  # type: ignore[arg-type]  # it is ready
-        return Operation(index, self.names[index], operands, self.columns[index])  # type: ignore[arg-type]  # it is ready
+    def _become_ready(self, index: int) -> Operation | None:
+        """Make the object of an operation whose operands are known, or fail it at once.
+
+        No worker is ever asked to divide by a known zero: a plain one could only answer 500.
+        """
+        name, operands = self.names[index], self._operands
+        first, second = operands[2 * index], operands[2 * index + 1]
+        assert first is not None and second is not None  # noqa: S101, PT018  # it is ready
+        if divides_by_zero(name, (first, second)):
+            failure = failure_of(name, (first, second))  # an overflow, if the dividend is too large
+            assert failure is not None  # noqa: S101  # a division by zero has no result
+            refused = Operation(index, name, (first, second), self.columns[index])
+            self.refused.append((refused, failure))
+            self.fail(index, failure)
+            return None
+        chains = self._chains
+        if chains is not None and not chains.starts_at(index):
+            chains = None
+        return Operation(index, name, (first, second), self.columns[index], chains)
 
     def _lay_out(self, tree: Node) -> None:
         """Fill the lists, each operation behind those that it waits for."""

@@ -139,8 +139,10 @@ class JobsSettings(Section, frozen=True, kw_only=True):
     """Finished jobs whose record is kept; older ones are forgotten. `/jobs` promises 100."""
     keep_s: Seconds | None = None
     """Seconds for which the record of a finished job is kept. None: as long as there is room."""
-    balance: bool = True
-    """Whether runs of integer additions and multiplications become trees: log n rounds, not n."""
+    balance_from: Annotated[int, Meta(ge=0)] = 16
+    """Operations of a job from which on its runs of integer additions and of multiplications
+    become trees: log n rounds, not n. To look for them costs a microsecond an operation, more
+    than a shorter job saves. 0: never."""
     chain_from: Annotated[int, Meta(ge=0)] = 32
     """Operations, each waiting for the one before only, from which on such a run travels to one
     worker in one call. Shorter ones are spread over the pool, operation by operation. 0: never."""

@@ -145,6 +145,7 @@ class WholeTrace:
                 following = plan.complete(operation.index, result)
                 if following is not None:
                     ready.append(following)
+        operands |= {operation.index: operation.operands for operation, _ in plan.refused}
         return operands
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
-from engine.master import handlers, metrics, pages
+from engine.master import handlers, metrics, openapi, pages
 from engine.master.assembly import Master
 from engine.web import application, server
 
@@ -21,6 +21,7 @@ PUBLIC: list[Any] = [
     (r"/events", handlers.EventsHandler),
     (r"/workers", handlers.WorkersHandler),
     (r"/metrics", metrics.MetricsHandler),
+    (r"/openapi.json", openapi.OpenApiHandler, {"document": openapi.encoded()}),
     (r"/livez", handlers.LivezHandler),
     (r"/readyz", handlers.ReadyzHandler),
 ]

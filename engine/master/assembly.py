@@ -13,6 +13,7 @@ from engine.address import base_url
 from engine.arithmetic import OPERATIONS
 from engine.clock import Clock
 from engine.core import Engine, Offload, in_thread
+from engine.crashpoints import crash_point
 from engine.dispatcher import Dispatcher
 from engine.health import TICK_S, HealthMonitor
 from engine.job import JobId
@@ -85,9 +86,12 @@ class Master:
         stores those; the heartbeat last, so that nobody is blamed meanwhile.
         """
         self.engine.drain()
+        crash_point("drain.begun")
         self.events.close()
         await self.dispatcher.drain(self.settings.drain_s)
+        crash_point("drain.calls_over")
         await self.engine.settle()
+        crash_point("drain.settled")
         await self.engine.stop()
         await self.dispatcher.stop()
         for task in (self._watching, self._heartbeat):

@@ -33,6 +33,7 @@ from engine.messages import (
     encode,
 )
 from engine.store.base import STATUSES, Status
+from engine.tracecontext import trace_parent_of
 from engine.web import ApiHandler, RequestRefused, quoted
 
 LONGEST_WAIT_S = 60.0
@@ -82,7 +83,7 @@ class BaseHandler(ApiHandler):
         text = self.parameter("wait")
         if text is None:
             return self._preferred_wait_s()
-        is_number = re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,9})?", text)  # float() takes far more
+        is_number = re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,20})?", text)  # float() takes far more
         if not is_number or float(text) > LONGEST_WAIT_S:
             raise _invalid_parameter("wait", text, f"a number of seconds, 0 to {LONGEST_WAIT_S:g}")
         return float(text)
@@ -144,7 +145,7 @@ class SubmitHandler(BaseHandler):
 
     async def _one(self, task: str) -> None:
         wait_s = self.wait_s()
-        job = await self.engine.submit(task, *self._idempotency())
+        job = await self.engine.submit(task, *self._idempotency(), self._trace_parent())
         if wait_s is None:
             self.respond(Submitted(job.job_id, job.finished))
         else:
@@ -158,8 +159,11 @@ class SubmitHandler(BaseHandler):
                 "too_large",
                 f"{len(tasks)} tasks are too many for one request; send at most {most}",
             )
-        results = await self.engine.submit_many(tasks, *self._idempotency())
+        results = await self.engine.submit_many(tasks, *self._idempotency(), self._trace_parent())
         self.respond(SubmittedMany([_submitted(result) for result in results]))
+
+    def _trace_parent(self) -> str | None:
+        return trace_parent_of(self.request.headers.get("traceparent"))
 
     def _idempotency(self) -> tuple[str | None, str]:
         """Return the request's idempotency key, if it has one, and what its body is known by."""

@@ -105,7 +105,7 @@ def computed_in_chains(text: str, random: Random) -> Number | str:
     """Compute `text` as workers that take chains would; return the answer or the error's code."""
     from engine.errors import OperationFailed
     from engine.exchange import Result
-    from engine.pipeline import _follow
+    from engine.pipeline import _record
     from engine.trace import Trip, WholeTrace
 
     plan = Plan(parse(text), chain_from=random.choice([2, 3, 8]))
@@ -122,8 +122,8 @@ def computed_in_chains(text: str, random: Random) -> Number | str:
                 results.append(compute(link.name, resolved(link, previous)))
         except OperationFailed as failure:
             results.append(failure)
-        trip = Trip("w", 0.0, 0.0)
-        following = _follow(plan, operation, results, trip, 0.0, WholeTrace(len(plan), 0.0))
+        trip, trace = Trip("w", 0.0, 0.0), WholeTrace(len(plan), 0.0)
+        following = _record(plan, operation, results, trip, 0.0, trace)
         if following is not None:
             ready.append(following)
     if plan.failure is not None:

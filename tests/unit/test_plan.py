@@ -1,5 +1,4 @@
 import tracemalloc
-from heapq import heapify, heappop, heappush
 from random import Random
 
 import pytest
@@ -21,23 +20,25 @@ LONG = "1" + "0" * 2150  # the product of two has 4,301 digits
 
 def plan_of(text: str, *, balance: bool = True) -> Plan:
     """Return the plan of `text`."""
-    return Plan(parse(text), balance=balance)
+    return Plan(parse(text), balance_from=3 if balance else 0)
 
 
-def computed(plan: Plan) -> Number | str:
-    """Compute `plan`, the smallest number first, and return the answer or the first error code."""
-    waiting = [(operation.index, operation) for operation in plan.ready()]
-    heapify(waiting)
-    while waiting:
-        index, operation = heappop(waiting)
+def computed(plan: Plan, random: Random | None = None) -> Number | str:
+    """Compute `plan` in some order and return how it ends: its answer, or an error's code."""
+    random = random or Random(0)
+    ready = plan.ready()
+    while not plan.finished:
+        operation = ready.pop(random.randrange(len(ready)))
         try:
             result = compute(operation.name, operation.operands)
         except OperationFailed as failure:
-            return failure.code
-        following = plan.complete(index, result)
+            plan.fail(operation.index, failure)
+            continue
+        following = plan.complete(operation.index, result)
         if following is not None:
-            heappush(waiting, (following.index, following))
-    assert plan.finished
+            ready.append(following)
+    if plan.failure is not None:
+        return plan.failure[1].code
     assert plan.answer is not None
     return plan.answer
 
@@ -258,7 +259,7 @@ def test_a_waiting_operation_takes_less_than_100_bytes() -> None:
 
 
 def test_random_expressions_end_as_in_python() -> None:
-    """Balanced or not, the answer is Python's to the bit, and the error the one it meets first."""
+    """Balanced or not, whoever answers first: Python's answer, or the error that it meets first."""
     rng = Random(20_000)
     for _ in range(RANDOM_EXPRESSIONS):
         text = random_expression(rng)
@@ -267,7 +268,7 @@ def test_random_expressions_end_as_in_python() -> None:
             assert exact(eval(text)) == exact(expected), "the oracle itself"
         tree = parse(text)
         for balance in (True, False):
-            outcome = computed(Plan(tree, balance=balance))
+            outcome = computed(Plan(tree, balance_from=3 if balance else 0), rng)
             assert comparable(outcome) == comparable(expected), (balance, text)
 
 
@@ -295,3 +296,63 @@ EXPRESSIONS = st.recursive(
 def test_any_expression_ends_as_in_python(text: str) -> None:
     """The same law for what hypothesis thinks of, down to the shortest text that breaks it."""
     assert comparable(computed(plan_of(text))) == comparable(oracle(text))
+
+
+def test_an_operation_that_fails_ends_the_plan_when_all_before_it_is_known() -> None:
+    """What Python would compute first may fail first."""
+    plan = plan_of("2*3 + 4*5 + 6*7", balance=False)
+    first, second, third = plan.ready()
+    plan.fail(second.index, OperationFailed("overflow", "second"))
+    assert not plan.finished
+    plan.complete(first.index, 6)
+    assert plan.finished
+    assert plan.failure == (second.index, plan.failure and plan.failure[1])
+    plan = plan_of("2*3 + 4*5 + 6*7", balance=False)
+    first, second, third = plan.ready()
+    plan.fail(third.index, OperationFailed("overflow", "third"))
+    plan.fail(first.index, OperationFailed("overflow", "first"))
+    assert plan.finished
+    assert plan.failure is not None
+    assert plan.failure[1].detail == "first"
+
+
+def test_what_waits_for_a_failure_in_a_regrouped_run_is_not_waited_for() -> None:
+    """There an operation may wait for one with a larger number."""
+    text = "+".join(f"{n}*1" for n in range(8))
+    for failing in range(8):
+        plan = plan_of(text)
+        ready = plan.ready()
+        plan.fail(ready[failing].index, OperationFailed("attempts_exhausted", "x"))
+        waiting = ready[:failing] + ready[failing + 1 :]
+        while waiting:
+            operation = waiting.pop(0)
+            following = plan.complete(operation.index, 1)
+            waiting += [] if following is None else [following]
+        assert plan.finished, failing
+
+
+def test_a_division_by_a_known_zero_is_never_ready() -> None:
+    """It fails as soon as it is known: at the start, or when its divisor has come."""
+    plan = plan_of("1/0")
+    assert plan.ready() == []
+    assert plan.failure is not None
+    assert plan.failure[1].code == "division_by_zero"
+    plan = plan_of("1/(2-2)")
+    (operation,) = plan.ready()
+    assert plan.complete(operation.index, 0) is None
+    assert plan.finished
+    assert plan.failure is not None
+    assert plan.failure[0] == 1
+
+
+def test_a_failed_operation_cannot_be_settled_again() -> None:
+    """Neither failed nor completed, and nothing changes."""
+    plan = plan_of("2*3 + 4*5")
+    first, _ = plan.ready()
+    plan.fail(first.index, OperationFailed("overflow", "x"))
+    before = repr(plan)
+    with pytest.raises(ValueError, match="awaited"):
+        plan.fail(first.index, OperationFailed("overflow", "y"))
+    with pytest.raises(ValueError, match="awaited"):
+        plan.complete(first.index, 6)
+    assert repr(plan) == before

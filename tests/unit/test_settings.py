@@ -320,9 +320,16 @@ def test_the_defaults_can_be_read_back(kind: type[Section]) -> None:
 def test_whatever_the_values_what_is_printed_can_be_read_back(
     name: str, operations: list[str], drain_s: float
 ) -> None:
-    """Quotes, control characters and tiny numbers included, and each setting on one line."""
+    """Quotes, control characters, text that looks like a number and tiny numbers included."""
     settings = WorkerSettings(name=name, operations=operations, drain_s=drain_s)
-    _, sources = settle(WorkerSettings, [])
-    text = as_yaml(settings, sources)
-    assert text.count("\n") == len(sources) + len(("worker:", "log:"))
+    text = as_yaml(settings, settle(WorkerSettings, [])[1])
     assert settle(WorkerSettings, yaml_values(text, "worker"))[0] == settings
+
+
+def test_a_long_setting_is_printed_on_one_line() -> None:
+    """Its source stands behind it, not in the middle."""
+    operations = [f"operation_{number}" for number in range(30)]
+    settings = WorkerSettings(name="long name " * 30, operations=operations)
+    _, sources = settle(WorkerSettings, [])
+    lines = as_yaml(settings, sources).splitlines()
+    assert len(lines) == len(sources) + len(("worker:", "log:"))

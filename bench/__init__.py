@@ -1,0 +1,1 @@
+"""Measurements of the whole, over real sockets: `make bench` and `make bench-peers`."""

@@ -1,0 +1,69 @@
+"""Ours: a master with a durable record, three workers, a client, all over HTTP.
+
+Promised, and not by the others: a submitted job is on disk before it is acknowledged, and so is
+its answer before anybody sees it; each reply is checked against what was asked; workers are
+examined before they are let in; small jobs are never behind large ones.
+Not promised: functions of one's own, data larger than numbers, more than one master.
+"""
+
+import asyncio
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
+
+from bench.cluster import Cluster
+from bench.expressions import Number
+from bench.load import until_finished
+from bench.peers.contender import serve
+from engine.client.api import MasterClient
+from engine.messages import JobStatus, Submitted
+
+
+async def one_request(client: MasterClient, tasks: Sequence[str]) -> list[Number]:
+    """Submit all tasks in one request; fetch all answers in one, too."""
+    submitted = await client.submit_many(tasks)
+    await until_finished(client)
+    answers = {job.job_id: job.answer for job in await client.jobs(limit=len(tasks))}
+    return [_number(answers[job.job_id]) for job in submitted if isinstance(job, Submitted)]
+
+
+async def request_per_task(client: MasterClient, tasks: Sequence[str]) -> list[Number]:
+    """Submit each task in a request that waits for its answer."""
+    jobs = await asyncio.gather(*(client.submit(task, wait_s=60) for task in tasks))
+    return [_number(job.answer) for job in jobs if isinstance(job, JobStatus)]
+
+
+def _number(answer: object) -> Number:
+    if not isinstance(answer, int | float):
+        raise TypeError(f"a job ended without an answer: {answer}")
+    return answer
+
+
+def main(settings: Sequence[str]) -> None:
+    """Serve with a cluster of our own; `settings` are the master's."""
+    with asyncio.Runner() as runner, Cluster(Path(gettempdir()), 3, settings) as cluster:
+        client = runner.run(_connected(cluster))
+
+        def done(work: Coroutine[Any, Any, list[Number]]) -> list[Number]:
+            return runner.run(work)
+
+        serve(
+            {
+                "one request": lambda tasks: done(one_request(client, tasks)),
+                "a request each": lambda tasks: done(request_per_task(client, tasks)),
+            },
+            prepare=str,
+        )
+        client.close()
+
+
+async def _connected(cluster: Cluster) -> MasterClient:
+    client = MasterClient(cluster.url)
+    await cluster.until_live(client, 3)
+    return client
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

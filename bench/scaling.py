@@ -1,0 +1,115 @@
+"""What more operations and more workers bring and cost. The workers are simulated: `crowd.py`."""
+
+import asyncio
+import json
+from statistics import median
+from time import perf_counter
+
+from tornado.httpclient import AsyncHTTPClient
+
+from bench.conditions import Conditions
+from bench.expressions import Task, balanced, integer_sum, small_jobs
+from bench.figures import Figure, at_least, at_most, median_ratio
+from bench.load import in_bulk, timed
+from bench.throughput import operations_per_s
+from engine.client.api import MasterClient
+
+PACE_MS = 10.0
+MANY = 16
+OPERATIONS_EACH = 200  # 2 s for every worker: long against the start and the end of it
+
+# Everything that is ready travels in one call: then calls are rounds.
+ONE_CALL_AT_A_TIME = ["dispatch.calls_per_worker=1", "dispatch.batch=100000"]
+
+
+async def rounds_of_a_sum(conditions: Conditions) -> list[Figure]:
+    """Count how many times one has to wait for results in a long sum of integers."""
+    total = integer_sum(conditions.rng(), conditions.size(10_000))
+    settings = [*ONE_CALL_AT_A_TIME, "dispatch.target_call_s=100"]
+    async with conditions.cluster("a sum in rounds", 0, settings) as (cluster, client):
+        crowd = cluster.start_crowd(1, batch=100_000)
+        await cluster.until_live(client, 1)
+        await timed(client, total)  # from here on the worker is known to be quick
+        before = await _calls(crowd.url)
+        await timed(client, total)
+        rounds = await _calls(crowd.url) - before
+    return [Figure("a sum of 10,000 integers: rounds of calls", rounds, aim=at_most(20))]
+
+
+async def _calls(url: str) -> int:
+    response = await AsyncHTTPClient().fetch(f"{url}/calls")
+    return int(json.loads(response.body)["calls"])
+
+
+async def more_workers(conditions: Conditions) -> list[Figure]:
+    """Measure small jobs with few and with many workers, all of them in one process."""
+    tasks = small_jobs(conditions.rng(), conditions.size(5_000))
+    rates = {}
+    for workers in (1, 10, 100, 500):
+        async with conditions.cluster(f"{workers} workers", 0) as (cluster, client):
+            cluster.start_crowd(workers)
+            await cluster.until_live(client, workers)
+            rounds = [await operations_per_s(client, tasks, 10) for _ in range(3)]
+            rates[workers] = median(rounds)
+    each = ", ".join(f"{workers}: {rate:,.0f}" for workers, rate in rates.items())
+    return [
+        Figure(
+            "small jobs in bulk: 500 workers / 10 workers, in one process",
+            rates[500] / rates[10],
+            note=f"operations/s by workers: {each}",
+        )
+    ]
+
+
+async def slow_workers(conditions: Conditions) -> list[Figure]:
+    """Compare many workers whose operations take long with one such worker."""
+    many, one = [], []
+    for _ in range(min(2, conditions.rounds)):
+        many.append(await _paced(conditions, MANY))
+        one.append(await _paced(conditions, 1))
+    return [
+        Figure(
+            f"{MANY} workers of {PACE_MS:g} ms an operation / {MANY} times one",
+            median_ratio(many, one) / MANY,
+            aim=at_least(0.95),
+            note=f"{median(many):,.0f} and {median(one):,.0f} operations/s",
+        )
+    ]
+
+
+async def _paced(conditions: Conditions, workers: int) -> float:
+    operations = conditions.size(OPERATIONS_EACH) * workers
+    tasks = [Task("1+1", 2)] * operations
+    async with conditions.cluster(f"{workers} slow workers", 0) as (cluster, client):
+        cluster.start_crowd(workers, batch=1, pace_ms=PACE_MS)
+        await cluster.until_live(client, workers)
+        began_at = perf_counter()
+        await in_bulk(client, tasks)
+        return operations / (perf_counter() - began_at)
+
+
+async def memory(conditions: Conditions) -> list[Figure]:
+    """Measure what an operation takes in memory while it waits; there is no worker."""
+    operations = conditions.size(100_000)
+    task = balanced(conditions.rng(), operations)
+    async with conditions.cluster("operations that wait", 0) as (cluster, client):
+        before = cluster.resident_bytes()
+        await client.submit(task.text)
+        await _until_planned(client)
+        grown = cluster.resident_bytes() - before
+    return [
+        Figure(
+            f"memory of an operation that waits ({operations:,} in one job)",
+            grown / operations,
+            "bytes",
+            at_most(500),
+            "its share of the text and of the plan included",
+        )
+    ]
+
+
+async def _until_planned(client: MasterClient) -> None:
+    # A submit is answered once it is on record; its operations are queued a moment later.
+    for _ in range(20):
+        await client.jobs(limit=1)
+        await asyncio.sleep(0.05)
