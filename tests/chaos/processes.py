@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -57,6 +58,11 @@ def peak_memory(process: Process) -> int:
     status = Path(f"/proc/{process.pid}/status").read_text()
     (line,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) * 1024
+
+
+def errors(process: Process) -> list[str]:
+    """Return what a process has logged as an error."""
+    return [line for line in process.seen if re.search("ERROR|CRITICAL|Traceback", line)]
 
 
 def tasks(count: int, salt: int = 0) -> list[str]:
