@@ -5,6 +5,7 @@ stopped here.
 """
 
 import asyncio
+import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,6 +87,11 @@ class Cluster(LocalCluster):
         self.master.signal(signal.SIGUSR1)
         said = self.master.said(r"held (\S+) (\S+)")
         return Held(float(said[1]), float(said[2]))
+
+    def cpu_s(self) -> float:
+        """Return how much CPU time the master has used, all its threads, as Linux counts it."""
+        after_name = Path(f"/proc/{self.master.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
     def resident_bytes(self) -> int:
         """Return the master's resident memory, as Linux counts it."""

@@ -7,6 +7,7 @@ Every probe is a task owned here.
 
 import asyncio
 import logging
+from collections import deque
 
 from engine import exchange
 from engine.clock import Clock
@@ -22,6 +23,7 @@ from engine.wakefulness import Wakefulness
 log = logging.getLogger(__name__)
 
 TICK_S = 0.05  # how finely probes are timed; the loop's lag is measured against it
+LAGS = 20  # ticks whose lateness is remembered: a second
 
 
 class HealthMonitor:
@@ -42,6 +44,12 @@ class HealthMonitor:
         self._wakefulness = wakefulness
         self._probes: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._lags: deque[float] = deque([0.0], maxlen=LAGS)
+
+    @property
+    def loop_lag_s(self) -> float:
+        """How late the event loop came to a timer: the worst of about the last second."""
+        return max(self._lags)
 
     def hurry(self) -> None:
         """Look at the pool now instead of at the next tick: somebody new or suspect is there."""
@@ -60,10 +68,13 @@ class HealthMonitor:
 
     async def _until_next_tick(self) -> None:
         self._wake.clear()
+        due = self._clock.now() + TICK_S
         tick = asyncio.ensure_future(self._clock.sleep(TICK_S))
         wake = asyncio.ensure_future(self._wake.wait())
         try:
             await asyncio.wait((tick, wake), return_when=asyncio.FIRST_COMPLETED)
+            if tick.done():
+                self._lags.append(max(0.0, self._clock.now() - due))
         finally:
             tick.cancel()
             wake.cancel()

@@ -157,9 +157,10 @@ class World:
 
     async def ending(self, job_id: JobId, at_most_s: float = 60.0) -> Job:
         """Wait for a job's end and return it, checked against the laws."""
+        asked_at = self.loop.time()
         job = await self.ask(lambda master: master.engine.wait(job_id, at_most_s))
         assert job.finished, f"job {job_id} has not ended after {at_most_s:g} virtual seconds"
-        self.laws.saw(job)
+        self.laws.saw(job, asked_at)
         return job
 
     async def answer(self, task: str) -> Job:
@@ -184,7 +185,7 @@ class World:
         if not call.is_probe:
             self.history.add(f"send {call.url} {_shown(call)}")
         if self.master.master is not None:
-            self.laws.sent(call, self.master.master.pool)
+            self.laws.sent(call, self.master.master.pool, self.master.life)
 
     def _over(self, call: Call) -> None:
         if not call.is_probe:

@@ -21,6 +21,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engine.settings",
         "engine.arithmetic",
         "engine.address",
+        "engine.tracecontext",
         "engine.expression",
     ),
     (
@@ -35,6 +36,9 @@ FLOORS: list[tuple[str, ...]] = [
         "engine.retry",
         "engine.exchange",
         "engine.examination",
+        "engine.tally",
+        "engine.trace",
+        "engine.why",
     ),
     ("engine.transport", "engine.store", "engine.web"),
     ("engine.dispatcher", "engine.health", "engine.roof"),
@@ -60,6 +64,13 @@ NEIGHBOURS = {
     ("engine.admission", "engine.plan"),
     ("engine.exchange", "engine.messages"),
     ("engine.examination", "engine.exchange"),
+    ("engine.tally", "engine.exchange"),
+    ("engine.trace", "engine.exchange"),
+    ("engine.why", "engine.messages"),
+    ("engine.why", "engine.pool"),
+    ("engine.why", "engine.trace"),
+    ("engine.trace", "engine.messages"),
+    ("engine.trace", "engine.plan"),
 }
 
 
