@@ -27,7 +27,6 @@ from tests.chaos.processes import (
     peak_memory,
     submit,
     tasks,
-    until_states,
     wrong_answers,
 )
 from tests.integration.serving import eventually_async
@@ -54,11 +53,11 @@ async def of(client: MasterClient, worker: Process) -> WorkerStatus | None:
 
 
 async def until(client: MasterClient, worker: Process, state: str) -> None:
-    """Wait until the master says that a worker is in a state."""
+    """Wait until the master says that a worker is in a state and has nothing aboard."""
 
     async def reached() -> bool:
         status = await of(client, worker)
-        return status is not None and status.state == state
+        return status is not None and status.state == state and not status.in_flight
 
     await eventually_async(reached, lambda: f"worker {worker.port} should become {state}")
 
@@ -66,7 +65,7 @@ async def until(client: MasterClient, worker: Process, state: str) -> None:
 async def hold_operations(client: MasterClient, worker: Process) -> list[int]:
     """Stop a worker and submit until it has operations aboard; return jobs, some of which hang."""
     worker.signal(signal.SIGSTOP)
-    jobs: list[int] = []
+    jobs = list(await submit(client, ONE_OPERATION))
     while (status := await of(client, worker)) is not None and status.in_flight == 0:
         jobs += await submit(client, ONE_OPERATION)
     return jobs
@@ -111,7 +110,7 @@ async def hung_worker(data: str, rounds: int) -> list[Line]:
                 await seconds_until_all_have_ended(client, jobs)
                 taken.append(perf_counter() - begun)
                 worker.signal(signal.SIGCONT)
-                await until_states(client, "live", "live")
+                await until(client, worker, "live")
         lines.append(
             (f"worker stopped, {name}: until what it had is answered", quantiles(taken)),
         )
