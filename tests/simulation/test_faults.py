@@ -252,6 +252,36 @@ def test_rows_6_to_10_nonsense_is_never_a_result(kind: str) -> None:
     play(scenario)
 
 
+def test_row_10_an_array_of_the_wrong_length_or_order_is_no_answer_to_any_of_it() -> None:
+    """Not even to those items that would fit."""
+
+    async def scenario(world: World) -> None:
+        mad, _ = await world.with_live(2)
+        for spoil in (nonsense.of_wrong_length, nonsense.of_wrong_order):
+            mad.misbehave(nonsense.only_arrays(spoil))
+            await world.answer("+".join(f"{n}*1.5" for n in range(300)))
+        spoilt = [call for call in work_calls(world, mad) if call.fate == "faulty"]
+        assert spoilt
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("kind", ["500", "garbage"])
+def test_rows_6_and_7_what_failed_at_one_worker_goes_to_another(kind: str) -> None:
+    """No operation comes to the same worker twice while there are others."""
+
+    async def scenario(world: World) -> None:
+        mad, *_ = await world.with_live(3)
+        mad.misbehave(nonsense.ALL[kind])
+        for n in range(12):
+            await world.answer(f"{n}*7")
+        asked = [call.computations[0].op1 for call in work_calls(world, mad)]
+        assert asked
+        assert len(asked) == len(set(asked))
+
+    play(scenario)
+
+
 def test_row_9_an_answer_to_another_question_is_enough_to_be_examined_again() -> None:
     """It counts threefold: the first one takes the worker out."""
 
@@ -390,15 +420,32 @@ def test_row_20_a_master_that_slept_blames_nobody(slept_s: float) -> None:
         job_ids = [await world.submit("6*7") for _ in range(6)]
         await world.pass_time(0.05)
         world.sleep_master(slept_s)
-        await world.pass_time(0.3)
-        assert not [one for one in workers if world.state(one) not in (State.LIVE, State.SUSPECT)]
         for job_id in job_ids:
             assert right(await world.ending(job_id), 42)
         await world.pass_time(3.0)
-        assert all(world.state(worker) is State.LIVE for worker in workers)
-        assert not [line for line in world.history.lines if "dead, was" in line]
+        assert blamed(world) == []
 
     play(scenario)
+
+
+def test_row_20_probes_of_a_master_that_slept_blame_nobody() -> None:
+    """They were on their way when it fell asleep."""
+
+    async def scenario(world: World) -> None:
+        workers = await world.with_live(3)
+        for worker in workers:
+            worker.slow_down(100.0)
+        await world.until(lambda: sum(call.is_probe for call in world.calls) == 3)
+        world.sleep_master(60.0)
+        await world.pass_time(3.0)
+        assert blamed(world) == []
+
+    play(scenario)
+
+
+def blamed(world: World) -> list[str]:
+    """Return the lines that say that a worker does not answer."""
+    return [line for line in world.history.lines if ": suspect, was" in line or ": dead" in line]
 
 
 def test_row_29_the_same_key_is_the_same_job_in_every_life() -> None:
@@ -558,6 +605,23 @@ def test_row_32_a_poison_operation_kills_three_workers_and_no_innocent_job() -> 
             ended = await world.ending(job_id)
             assert ended.outcome is not None
             assert ended.outcome.error is None
+        assert sum(not worker.server.up for worker in workers) == 3
+
+    play(scenario)
+
+
+def test_row_32_poison_kills_three_workers_and_no_more_when_it_takes_its_time() -> None:
+    """Late, it is on two workers at once; both may die, and then it has one to itself."""
+
+    async def scenario(world: World) -> None:
+        workers = await world.with_live(6)
+        for worker in workers:
+            worker.server.operation_s = 0.05
+            worker.server.kills = is_poison
+        job = await world.answer(f"({POISON}*3)+1")
+        assert job.outcome is not None
+        assert job.outcome.error == "poison_operation"
+        await world.pass_time(1.0)
         assert sum(not worker.server.up for worker in workers) == 3
 
     play(scenario)
