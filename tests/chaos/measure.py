@@ -32,6 +32,7 @@ from tests.chaos.processes import (
 from tests.integration.serving import eventually_async
 
 ONE_OPERATION = ["1+1"] * 8
+ONE_BY_ONE = ("--set", "dispatch.batch=1")
 NO_HEDGES = ("--set", "dispatch.hedge_share=0")  # else late operations are elsewhere already
 UNFINISHED = 100_000
 SLOW = 4_000
@@ -98,12 +99,13 @@ async def replace_dead(cluster: LocalCluster, client: MasterClient) -> None:
 
 
 async def hung_worker(data: str, rounds: int) -> list[Line]:
-    """Stop a worker with operations aboard, with and without hedges."""
+    """Stop a worker with operations aboard, with and without hedges, among calls in order."""
     lines = []
     for name, settings in (("hedges", ()), ("time-outs alone", NO_HEDGES)):
         taken = []
-        async with a_cluster(2, "--data", data, *settings) as (cluster, client):
+        async with a_cluster(2, "--data", data, *ONE_BY_ONE, *settings) as (cluster, client):
             for _ in range(max(1, rounds // 5)):
+                assert await wrong_answers(client, await submit(client, tasks(100))) == []
                 worker = cluster.workers[0]
                 begun = perf_counter()
                 jobs = await hold_operations(client, worker)
