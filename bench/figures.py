@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-
 HEAD = "| what | aim | figure | | note |\n| --- | --- | --- | --- | --- |"
 
 
