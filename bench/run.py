@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import os
 import platform
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -57,6 +58,11 @@ def machine() -> str:
     )
 
 
+def leave_in_order() -> None:
+    """Let SIGTERM end this process as Ctrl-C does: what it has started is stopped with it."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
 async def measure(conditions: Conditions, wanted: list[Measurement]) -> None:
     """Take the measurements one after the other; print each figure as soon as it is there."""
     print(HEAD, flush=True)
@@ -80,6 +86,7 @@ def main() -> int:
     if unknown:
         parser.error(f"no such measurement: {', '.join(unknown)}; there are {', '.join(by_name)}")
     wanted = [by_name[name] for name in arguments.only] or MEASUREMENTS
+    leave_in_order()
     conditions = Conditions(arguments.scratch, arguments.rounds, arguments.scale)
     print(f"{machine()}, {conditions.fsync_ms():.2f} ms to make 4 KiB durable\n", flush=True)
     asyncio.run(measure(conditions, wanted))
