@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 TASK ?= 1+(2*3)/4-5
 WORKERS ?= 3
+SEEDS ?= 1000
+KILLS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check docker-test bench bench-peers
+.PHONY: help demo run test check simulate chaos docker-test browser-test bench bench-peers
 
 help: ## Say what each target does.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -26,17 +28,27 @@ demo: $(VENV)/runtime ## Start a master and three workers, submit TASK, print it
 run: $(VENV)/runtime ## Start a master and three workers, and leave them running until Ctrl-C.
 	@$(BIN)/python -m deploy.local --workers $(WORKERS)
 
-test: $(VENV)/dev ## Run all tests that need no Docker.
-	$(BIN)/python -m pytest tests --ignore tests/docker
+test: $(VENV)/dev ## Run all tests that need neither Docker nor a browser.
+	$(BIN)/python -m pytest tests --ignore tests/docker --ignore tests/browser --numprocesses 3
 
 check: $(VENV)/dev ## Check format, lint, types and branch coverage.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests/unit tests/contract --cov
+	$(BIN)/python -m pytest tests/unit tests/contract tests/integration tests/simulation --cov --numprocesses 2
+
+chaos: $(VENV)/dev ## Kill masters KILLS times under load, and say what was lost.
+	$(BIN)/python -m tests.chaos --points all
+	$(BIN)/python -m tests.chaos --kills $(KILLS) --seed $$(date +%s)
+
+simulate: $(VENV)/dev ## Run SEEDS random schedules of faults against a whole master in virtual time.
+	$(BIN)/python -m tests.simulation $(SEEDS)
 
 docker-test: $(VENV)/dev ## Build the images and test them under docker-compose (needs root and Debian, or an engine).
 	tests/docker/run
+
+browser-test: $(VENV)/dev ## Test the dashboard in a real Chromium (needs root and Debian, or a Chromium).
+	tests/browser/run
 
 bench: $(VENV)/dev ## Measure throughput and latency, and print the table of docs/performance.md.
 	$(BIN)/python -m bench.run

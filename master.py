@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 from tornado.httpserver import HTTPServer
 
+from engine import crashpoints
 from engine.clock import LoopClock
-from engine.errors import StoreDamaged, StoreError, StoreLocked
-from engine.flags import master_settings
+from engine.errors import SettingsError, StoreDamaged, StoreError, StoreLocked
+from engine.flags import EXIT_USAGE, master_settings
 from engine.logs import configure
 from engine.master.app import private_app, public_app, serve
 from engine.master.assembly import Master
@@ -48,6 +49,10 @@ def main() -> int:
     refuse_optimized("master")
     settings = master_settings(sys.argv[1:], os.environ)
     configure(settings.log)
+    try:
+        crashpoints.arm(os.environ.get("EXECUTOR_CRASH_AT", ""))
+    except SettingsError as error:
+        return gave_up(error, EXIT_USAGE)
     prefer_throughput()
     try:
         return asyncio.run(run(settings))

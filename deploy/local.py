@@ -23,22 +23,34 @@ STOP_TIMEOUT_S = 15.0
 
 
 class StartFailed(RuntimeError):
-    """Raised when a process ended, or fell silent, before it listened."""
+    """Raised when a process ended before it listened; `code` is what it ended with."""
+
+    def __init__(self, detail: str, code: int) -> None:
+        super().__init__(detail)
+        self.code = code
 
 
 class Process:
     """One program of ours, whose stderr is read for the line that says where it listens."""
 
-    def __init__(self, program: str, arguments: Sequence[str], echo: bool = False) -> None:
+    def __init__(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        echo: bool = False,
+        *,
+        crash_at: str = "",
+        under: Sequence[str] = (),
+    ) -> None:
+        """Start `program` and return when it listens; `under` is a command that runs it."""
         self._echo = echo
         self._lines: Queue[str | None] = Queue()
         self.seen: list[str] = []  # what it has written, for whoever wants to know why
         environment = {key: v for key, v in os.environ.items() if not key.startswith("EXECUTOR_")}
-        crash_at = os.environ.get("EXECUTOR_CRASH_AT")
-        if crash_at is not None:
-            environment["EXECUTOR_CRASH_AT"] = crash_at
+        if crash_at:
+            environment["EXECUTOR_CRASH_AT"] = crash_at  # see engine/crashpoints.py
         self.popen = subprocess.Popen(  # noqa: S603  # our own programs
-            [sys.executable, str(ROOT / program), *arguments],
+            [*under, sys.executable, str(ROOT / program), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -78,7 +90,8 @@ class Process:
         while True:
             line = self._lines.get(timeout=START_TIMEOUT_S)
             if line is None:
-                raise StartFailed("".join(self.seen) or "it ended without a word")
+                code = self.popen.wait()
+                raise StartFailed("".join(self.seen) or "it ended without a word", code)
             found = re.search(pattern, line)
             if found:
                 return found
@@ -148,13 +161,19 @@ class LocalCluster:
         """The master's public address."""
         return self.master.url
 
-    def start_master(self) -> Process:
-        """Start the master, at the port that it had before if it had one."""
+    def start_master(self, crash_at: str = "", under: Sequence[str] = ()) -> Process:
+        """Start the master, at the port that it had before if it had one.
+
+        With `crash_at` it dies at a crash point; if that comes before it listens, `StartFailed`.
+        `under` is a command that runs it, as `prlimit` does.
+        """
         port = (getattr(self, "master", None) and self.master.port) or self._port
         self.master = Process(
             self.master_program,
             ["--port", str(port), "--config", "config/local.yaml", *self._arguments],
             self._echo,
+            crash_at=crash_at,
+            under=under,
         )
         return self.master
 

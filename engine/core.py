@@ -19,6 +19,7 @@ import msgspec
 from engine import pipeline
 from engine.admission import Admission, Entry
 from engine.clock import Clock
+from engine.crashpoints import crash_point
 from engine.errors import (
     Draining,
     ExecutorError,
@@ -27,13 +28,16 @@ from engine.errors import (
     Overloaded,
     StoreError,
     TaskTooLarge,
+    TraceNotKept,
 )
 from engine.expression.parser import parse
 from engine.job import Job, JobId, Outcome
+from engine.messages import JobOperations
 from engine.pipeline import Executor
 from engine.plan import Plan
 from engine.settings import JobsSettings, LimitsSettings
 from engine.store.base import Counts, NewJob, Status, Store
+from engine.trace import SampledTrace, Traces
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +88,11 @@ class Engine:
         self._clock = clock
         self._offload = offload
         self._admission = Admission(limits, jobs.offload_bytes)
+        self.submitted = 0  # jobs, since the start
+        self.finished = dict.fromkeys(("succeeded", "failed", "cancelled"), 0)
+        self.on_change: Callable[[Job], None] | None = None  # told of new and of finished jobs
+        self._trace_parents: dict[JobId, str] = {}  # of unfinished jobs that came with one
+        self._traces = Traces(jobs.trace_operations)
         self._running: dict[JobId, asyncio.Task[None]] = {}
         self._begin_soon = False
         self._submitting = 0
@@ -130,6 +139,14 @@ class Engine:
             return StoreError("the store has failed and must be looked at; see the master's log")
         return None
 
+    def is_running(self, job_id: JobId) -> bool:
+        """Return whether a job has found room to run, and has not ended."""
+        return job_id in self._running
+
+    def is_planned(self, job_id: JobId) -> bool:
+        """Return whether operations of a job have been, or could have been, handed out."""
+        return self._traces.get(job_id) is not None
+
     @property
     def running(self) -> int:
         """How many jobs are running now."""
@@ -137,26 +154,39 @@ class Engine:
 
     # What clients ask for
 
-    async def submit(self, task: str, key: str | None = None, fingerprint: str = "") -> Job:
+    async def submit(
+        self,
+        task: str,
+        key: str | None = None,
+        fingerprint: str = "",
+        trace_parent: str | None = None,
+    ) -> Job:
         """Take one task and return its job, durable. Raises `ExpressionError` if it is none.
 
-        With an idempotency `key`, the same key and fingerprint give the same job again.
+        With an idempotency `key`, the same key and fingerprint give the same job again. A
+        `trace_parent` goes with the job's operations until the master ends: it is not stored.
         """
         self._refuse_if_closed()
+        crash_point("submit.received")
         plan = await self._plan(task)
         (job,) = await self._add([NewJob(task, key, fingerprint)])
-        self._admission.offer(job, plan)
+        self._take_up(job, plan, trace_parent)
         self._begin()
         return job
 
     async def submit_many(
-        self, tasks: Sequence[str], key: str | None = None, fingerprint: str = ""
+        self,
+        tasks: Sequence[str],
+        key: str | None = None,
+        fingerprint: str = "",
+        trace_parent: str | None = None,
     ) -> list[Job | ExpressionError]:
         """Take many tasks at once; in their order, each one's job or why it is none.
 
         With an idempotency `key`, the same key and fingerprint give the same jobs again.
         """
         self._refuse_if_closed()
+        crash_point("submit.received")
         plans: list[Plan | ExpressionError] = []
         unread = 0
         for task in tasks:
@@ -179,7 +209,7 @@ class Engine:
                 results.append(plan)
             else:
                 job = next(jobs)
-                self._admission.offer(job, plan)
+                self._take_up(job, plan, trace_parent)
                 results.append(job)
         self._begin()
         return results
@@ -222,12 +252,51 @@ class Engine:
             running.cancel()
         return job
 
+    async def operations(self, job_id: JobId) -> JobOperations:
+        """Return what is known of the operations of a job. Raises `JobNotFound`, `TraceNotKept`."""
+        job = await self.job(job_id)
+        trace = self._traces.get(job_id)
+        if trace is None:
+            raise TraceNotKept(_why_no_trace(job))
+        if isinstance(trace, SampledTrace):
+            told = trace.shown(self._executor.under_way(job_id))
+        else:
+            plan = await self._planned(job.task)
+            told = trace.shown(plan, self._executor.under_way(job_id))
+        return JobOperations(
+            job_id=job_id,
+            task=job.task,
+            total=len(trace),
+            shown=len(told.operations),
+            operations=told.operations,
+            sampled=isinstance(trace, SampledTrace),
+            finished=job.finished,
+            critical_path=told.critical_path,
+            summary=told.summary,
+        )
+
     @property
     def counts(self) -> Counts:
         """How many jobs of the record are unfinished, succeeded and failed."""
         return self._store.counts
 
+    def _tell(self, job: Job) -> None:
+        if self.on_change is not None:
+            self.on_change(job)
+
     # Taking in
+
+    def _take_up(self, job: Job, plan: Plan, trace_parent: str | None) -> None:
+        if trace_parent is not None and not job.finished:
+            self._trace_parents[job.job_id] = trace_parent
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("job %d is taken", job.job_id, extra=self._about(job.job_id))
+        self._admission.offer(job, plan)
+        self._tell(job)
+
+    def _about(self, job_id: JobId) -> dict[str, object]:
+        """Return what a log line about a job carries for machines."""
+        return {"job_id": job_id, "traceparent": self._trace_parents.get(job_id)}
 
     def _refuse_if_closed(self) -> None:
         refusal = self.refusal
@@ -269,7 +338,12 @@ class Engine:
                     " limits.unfinished_jobs",
                     5.0,
                 )
-            return await self._store.add(new, self._clock.wall())
+            crash_point("submit.parsed")
+            now = self._clock.wall()
+            jobs = await self._store.add(new, now)
+            crash_point("submit.stored")
+            self.submitted += sum(job.submitted_at == now for job in jobs)  # the others were known
+            return jobs
         finally:
             self._submitting -= len(new)
 
@@ -302,44 +376,65 @@ class Engine:
             if plan is None:
                 plan = await self._planned(job.task)
             if self._settings.deadline_s is None:
-                outcome = await pipeline.run(job, plan, self._executor)
+                outcome = await self._compute(job, plan)
             else:
                 outcome = await self._before_deadline(job, plan, self._settings.deadline_s)
             await self._finish(job, outcome)
         except ExpressionError as error:  # it was taken by a version that read it otherwise
             await self._finish(job, Outcome(error=error.code, detail=error.detail))
         except Exception:
-            log.exception("job %d stopped unforeseen; the next start takes it up", job.job_id)
+            about = self._about(job.job_id)
+            log.exception(
+                "job %d stopped unforeseen; the next start takes it up", job.job_id, extra=about
+            )
 
     async def _before_deadline(self, job: Job, plan: Plan, deadline_s: float) -> Outcome:
         left = job.submitted_at + deadline_s - self._clock.wall()
         try:
             async with asyncio.timeout(max(0.0, left)):
-                return await pipeline.run(job, plan, self._executor)
+                return await self._compute(job, plan)
         except TimeoutError:
             return Outcome(
                 error="deadline_exceeded", detail=f"not finished {deadline_s:g} s after submission"
             )
 
+    async def _compute(self, job: Job, plan: Plan) -> Outcome:
+        now = self._clock.now()
+        trace = self._traces.begin(job.job_id, plan, now)
+        try:
+            lane = self._executor.open(job.job_id, self._trace_parents.get(job.job_id))
+            return await pipeline.run(job, plan, lane, trace, now)
+        finally:
+            self._traces.end(job.job_id)
+
     async def _finish(self, job: Job, outcome: Outcome) -> Job:
         """Store the outcome, unless another one came first; return the job as it ended."""
         now = self._clock.wall()
+        crash_point("finish.computed")
         while True:
             try:
                 if await self._store.finish(job.job_id, outcome, now):
+                    self.finished[_kind_of(outcome)] += 1
                     ended = msgspec.structs.replace(job, outcome=outcome, finished_at=now)
                 else:
                     ended = await self.job(job.job_id)
                 break
             except StoreError as error:
-                log.warning("job %d cannot be finished yet: %s", job.job_id, error)
+                about = self._about(job.job_id)
+                log.warning("job %d cannot be finished yet: %s", job.job_id, error, extra=about)
                 await self._clock.sleep(STORE_RETRY_S)
+        crash_point("finish.stored")
         # In the same step in which waiters are told: whoever asks later looks in the store. Its
         # coroutine may be on its way out still, be it by its own end or by being cancelled.
         self._running.pop(job.job_id, None)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("job %d has finished", job.job_id, extra=self._about(job.job_id))
+        self._trace_parents.pop(job.job_id, None)
+        self._tell(ended)
         for waiter in self._waiting.get(job.job_id, ()):
             if not waiter.done():
                 waiter.set_result(ended)
+        crash_point("finish.told")
         return ended
 
     # Taking up what waits in the store, as soon as there is room
@@ -368,8 +463,10 @@ class Engine:
             self._admission.behind = False  # what is added from now on says so itself
             jobs = await self._store.unfinished(self._admission.taken, READ_JOBS, READ_BYTES)
             if jobs:
+                crash_point("recovery.read")
                 self._admission.read(jobs)
                 self._admission.behind = True
+                crash_point("recovery.taken_up")
 
     # Forgetting what is older than the record is to be
 
@@ -388,3 +485,18 @@ class Engine:
             return 0
         older_than = None if keep_s is None else self._clock.wall() - keep_s
         return await self._store.prune(self._settings.keep, older_than, FORGOTTEN_AT_ONCE)
+
+
+def _kind_of(outcome: Outcome) -> str:
+    if outcome.error is None:
+        return "succeeded"
+    return "cancelled" if outcome.error == "cancelled" else "failed"
+
+
+def _why_no_trace(job: Job) -> str:
+    if job.finished:
+        return (
+            f"job {job.job_id} has finished, and its operations are no longer kept: they are for"
+            " the latest jobs, and until a restart; raise jobs.trace_operations to keep more"
+        )
+    return f"job {job.job_id} has not begun, so nothing has happened to its operations; ask again"

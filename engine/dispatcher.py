@@ -9,20 +9,25 @@ once, however many calls brought it; what nobody waits for any more is let go.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+
+import msgspec
 
 from engine import exchange
 from engine.arithmetic import failure_of
 from engine.clock import Clock
+from engine.crashpoints import crash_point
 from engine.errors import BrokenReply, OperationFailed, Refused, WorkerError
 from engine.exchange import Result, Step
 from engine.fairqueue import FairQueue
 from engine.job import JobId, Operation
 from engine.latency import LatencyWindow
-from engine.pool import BUSY_MAX_S, Worker, WorkerKey, WorkerPool
+from engine.pool import BUSY_MAX_S, Worker, WorkerPool
 from engine.retry import Attempts, RetryPolicy
 from engine.settings import DispatchSettings
+from engine.tally import Tally
+from engine.trace import HISTORY, Arrival, FailedAttempt, Trip, UnderWay
 from engine.transport import Transport
 from engine.wakefulness import Wakefulness
 
@@ -31,28 +36,32 @@ log = logging.getLogger(__name__)
 HEDGE_AFTER_S = 0.01  # however quick the workers are: less is the noise of a busy machine
 HEDGE_CREDIT = 100.0  # operations that may be saved up to be hedged at once
 
-Load = list[tuple["Lane", Operation]]
-Arrival = Result | list[Result]  # a list for an operation and those that followed it in its chain
+Entry = tuple["Lane", Operation, float]  # a lane's operation, and since when it is ready
+Load = list[Entry]
 
 
 class Lane:
     """What one job has on its way. Made by `Dispatcher.open`, used by the job's pipeline."""
 
-    def __init__(self, job_id: JobId, dispatcher: "Dispatcher") -> None:
+    def __init__(
+        self, job_id: JobId, dispatcher: "Dispatcher", trace_parent: str | None = None
+    ) -> None:
         self.job_id = job_id
+        self.trace_parent = trace_parent
         self.attempts: dict[int, Attempts] = {}  # of the operations that have failed before
+        self.failed: dict[int, tuple[FailedAttempt, ...]] = {}  # and what is told of it
         self._dispatcher = dispatcher
         self._awaited: set[int] = set()
-        self._arrived: list[tuple[Operation, Arrival]] = []
+        self._arrived: list[Arrival] = []
         self._arrival: asyncio.Future[None] | None = None
 
-    def put(self, operations: Sequence[Operation]) -> None:
-        """Hand in operations to be computed."""
+    def put(self, operations: Sequence[Operation], since: float) -> None:
+        """Hand in operations to be computed, and since when they are ready."""
         for operation in operations:
             self._awaited.add(operation.index)
-        self._dispatcher.enqueue(self, operations)
+        self._dispatcher.enqueue(self, operations, since)
 
-    async def results(self) -> list[tuple[Operation, Arrival]]:
+    async def results(self) -> list[Arrival]:
         """Wait until something came back, and return all that did, each operation once."""
         if not self._arrived:
             self._arrival = asyncio.get_running_loop().create_future()
@@ -69,13 +78,32 @@ class Lane:
         """Return whether the result of `operation` is still wanted."""
         return operation.index in self._awaited
 
-    def deliver(self, operation: Operation, result: Arrival) -> None:
+    def deliver(
+        self, operation: Operation, result: Result | list[Result], trip: Trip, since: float
+    ) -> None:
         """Take a result in, unless one came before it or nobody waits for it any more."""
         if operation.index in self._awaited:
             self._awaited.remove(operation.index)
-            self._arrived.append((operation, result))
+            self._arrived.append((operation, result, trip, since))
             if self._arrival is not None and not self._arrival.done():
                 self._arrival.set_result(None)
+
+    def remember(self, operation: Operation, failed: FailedAttempt) -> None:
+        """Keep an attempt that failed, to be told with the operation: the latest of them."""
+        before = self.failed.get(operation.index, ())
+        self.failed[operation.index] = (*before, failed)[-HISTORY:]
+
+    def waiting_again(self, entries: Iterable[Entry]) -> Iterator[UnderWay]:
+        """Iterate over those of `entries` that are this lane's and still awaited."""
+        for lane, operation, since in entries:
+            if lane is self and lane.awaits(operation):
+                failed = self.failed.get(operation.index, ())
+                yield UnderWay(operation, since, failed=failed)
+
+
+def _with_history(trip: Trip, lane: Lane, operation: Operation) -> Trip:
+    failed = lane.failed.get(operation.index)
+    return trip if failed is None else msgspec.structs.replace(trip, failed=failed)
 
 
 class Call:
@@ -89,14 +117,14 @@ class Call:
         self.retries = retries  # how many of them were tried before
         self.sent_at = sent_at
         self.hedged = False
-        self.steps: list[Step] = [operation for _, operation in load]
+        self.steps: list[Step] = [operation for _, operation, _ in load]
         self.spans: list[int] = []  # with chains aboard: how many steps each of the load has
 
     def take_chains_aboard(self, limit: int) -> None:
         """Let as many links follow the operations of the load as there is room for."""
         room = limit - len(self.load)
         steps: list[Step] = []
-        for _, operation in self.load:
+        for _, operation, _ in self.load:
             links = [] if operation.chain is None else operation.chain.after(operation.index, room)
             room -= len(links)
             self.spans.append(1 + len(links))
@@ -104,8 +132,29 @@ class Call:
             steps += links
         self.steps = steps
 
-    def arrivals(self, results: list[Result]) -> Iterable[Arrival]:
-        """Return what came for each operation of the load."""
+    def context(self) -> dict[str, str]:
+        """Return the trace context of the only job that has operations aboard.
+
+        A call for several jobs belongs to no trace, and goes without.
+        """
+        lane = self.load[0][0]
+        if lane.trace_parent is None or any(entry[0] is not lane for entry in self.load):
+            return {}
+        return {"trace_parent": lane.trace_parent}
+
+    def under_way(self, lane: Lane) -> Iterator[UnderWay]:
+        """Iterate over what a lane has aboard, the links of its chains too."""
+        steps = iter(self.steps)
+        spans = self.spans or [1] * len(self.load)
+        for (owner, operation, since), span in zip(self.load, spans, strict=True):
+            aboard = list(islice(steps, span))
+            if owner is lane and lane.awaits(operation):
+                failed = lane.failed.get(operation.index, ())
+                for step in aboard:
+                    yield UnderWay(step, since, self.worker.name, self.sent_at, failed)
+
+    def arrivals(self, results: list[Result]) -> Iterable[Result | list[Result]]:
+        """Return what came for each operation of the load, for a chain all that came of it."""
         if not self.spans:
             return results
         following = iter(results)
@@ -131,10 +180,12 @@ class Dispatcher:
         self._settings = settings
         self._clock = clock
         self._wakefulness = wakefulness
+        self.tally = Tally()
+        self._lanes: dict[JobId, Lane] = {}
         self._queue: FairQueue[Lane] = FairQueue()
-        self._again: deque[tuple[Lane, Operation]] = deque()  # failed before, due now
+        self._again: deque[Entry] = deque()  # failed before, due now
         self._calls: dict[asyncio.Task[None], Call] = {}
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._timers: dict[asyncio.TimerHandle, Load] = {}
         self._retries_in_flight = 0
         self._in_flight = 0
         self._pump_scheduled = False
@@ -147,24 +198,48 @@ class Dispatcher:
         """How many operations wait for a worker."""
         return len(self._queue) + len(self._again)
 
+    def oldest_queued_s(self, now: float) -> float:
+        """Return how long the operation has waited that has waited longest for a worker."""
+        since = self._queue.oldest()
+        return 0.0 if since is None else max(0.0, now - since)
+
     @property
     def in_flight(self) -> int:
         """How many operations are at workers."""
         return self._in_flight
 
-    def open(self, job_id: JobId) -> Lane:
-        """Return a lane of its own for a job."""
-        return Lane(job_id, self)
+    def open(self, job_id: JobId, trace_parent: str | None = None) -> Lane:
+        """Return a lane of its own for a job, whose operations go with a trace context."""
+        lane = self._lanes[job_id] = Lane(job_id, self, trace_parent)
+        return lane
 
-    def enqueue(self, lane: Lane, operations: Sequence[Operation]) -> None:
+    def under_way(self, job_id: JobId) -> Iterator[UnderWay]:
+        """Iterate over the operations of a job that are at workers, or wait for one, in this order.
+
+        Costs a look at everything that is at workers or failed before.
+        """
+        lane = self._lanes.get(job_id)
+        if lane is None:
+            return
+        for call in self._calls.values():
+            yield from call.under_way(lane)
+        yield from lane.waiting_again(self._again)
+        for entries in self._timers.values():
+            yield from lane.waiting_again(entries)
+        for _, operation, since in self._queue.waiting(lane):
+            yield UnderWay(operation, since)
+
+    def enqueue(self, lane: Lane, operations: Sequence[Operation], since: float) -> None:
         """Let operations of a lane wait for their turn."""
         if operations:
-            self._queue.put(lane, operations)
+            self._queue.put(lane, operations, since)
             self.kick()
 
     def withdraw(self, lane: Lane) -> None:
-        """Take what a lane has waiting out of the queue."""
+        """Take what a lane has waiting out of the queue, and forget the lane."""
         self._queue.drop(lane)
+        if self._lanes.get(lane.job_id) is lane:
+            del self._lanes[lane.job_id]
 
     def kick(self) -> None:
         """Look soon whether something can be sent: something waits, or a worker has room."""
@@ -211,7 +286,11 @@ class Dispatcher:
     def _load(self, worker: Worker, now: float) -> Call | None:
         limit = self._pool.batch_limit(worker)
         again = self._take_again(worker, limit)
+        if again is None:
+            return None
         if again and self._attempts(again[0]).alone:
+            if self._attempts(again[0]).suspected:
+                self._pool.reserve(worker)
             return Call(worker, again[:1], 1, now)
         fresh: Load = []
         if len(again) < limit:
@@ -221,34 +300,45 @@ class Dispatcher:
         load = again + fresh
         if not load:
             return None
+        if fresh:
+            self.tally.queue_s.observe(now - fresh[0][2])
         call = Call(worker, load, len(again), now)
-        if worker.chains and any(operation.chain is not None for _, operation in load):
+        if worker.chains and any(operation.chain is not None for _, operation, _ in load):
             call.take_chains_aboard(limit)
         return call
 
-    def _take_again(self, worker: Worker, limit: int) -> Load:
-        """Take retries that this worker may have, within the retry budget; one alone if need be."""
+    def _take_again(self, worker: Worker, limit: int) -> Load | None:
+        """Take retries that this worker may have, within the retry budget; one alone if need be.
+
+        `None` when the next one needs a worker to itself: this one gets nothing more until it has
+        finished what it has in hand.
+        """
         room = self._policy.allowance(self._in_flight) - self._retries_in_flight
         taken: Load = []
         kept: Load = []
+        is_busy = False
         while self._again and len(taken) < min(limit, room):
             entry = self._again.popleft()
-            lane, operation = entry
+            lane, operation, _ = entry
             if not lane.awaits(operation):
                 continue
             attempts = self._attempts(entry)
             if not self._suits(worker, operation, attempts) or (attempts.alone and taken):
                 kept.append(entry)
                 continue
+            if attempts.suspected and worker.calls > 1:
+                kept.append(entry)
+                is_busy = True
+                break
             taken.append(entry)
             if attempts.alone:
                 break
         self._again.extendleft(reversed(kept))
-        return taken
+        return None if is_busy else taken
 
     @staticmethod
-    def _attempts(entry: tuple[Lane, Operation]) -> Attempts:
-        lane, operation = entry
+    def _attempts(entry: Entry) -> Attempts:
+        lane, operation, _ = entry
         return lane.attempts[operation.index]
 
     def _suits(self, worker: Worker, operation: Operation, attempts: Attempts) -> bool:
@@ -279,14 +369,18 @@ class Dispatcher:
             # A bug of ours: no operation may be lost by it, and it must be seen.
             log.error("a call ended in an unforeseen way", exc_info=task.exception())
             self._pool.let_off(call.worker, len(call.steps))
-            self._try_again(call.load, call.worker.key, BrokenReply("was misunderstood by us"))
+            self._try_again(call, call.load, BrokenReply("was misunderstood by us"))
 
     async def _carry_out(self, call: Call) -> None:
         worker, steps = call.worker, call.steps
         as_array = len(steps) > 1
         try:
             body = exchange.ask(steps, as_array=as_array)
-            reply = await self._transport.compute(worker.url, body, self._settings.call_timeout_s)
+            crash_point("dispatch.before_send")
+            reply = await self._transport.compute(
+                worker.url, body, self._settings.call_timeout_s, **call.context()
+            )
+            crash_point("dispatch.answered")
             results = exchange.read(reply, steps, as_array=as_array)
         except WorkerError as error:
             self._broke(call, error)
@@ -294,8 +388,13 @@ class Dispatcher:
             now = self._clock.now()
             self._pool.answered(worker, len(steps), now - call.sent_at, now)
             self._latency.add(now - call.sent_at)
-            for (lane, operation), came in zip(call.load, call.arrivals(results), strict=True):
-                lane.deliver(operation, came)
+            self.tally.answered(steps, results, now - call.sent_at)
+            trip = Trip(worker.name, call.sent_at, now)
+            for entry, came in zip(call.load, call.arrivals(results), strict=True):
+                lane, operation, since = entry
+                own = _with_history(trip, lane, operation) if call.retries else trip
+                lane.deliver(operation, came, own, since)
+            crash_point("dispatch.delivered")
 
     # When it is late
 
@@ -319,17 +418,26 @@ class Dispatcher:
                 break
             if call.hedged or not self._pool.has_room_besides(call.worker):
                 continue
-            late = [entry for entry in call.load if entry[0].awaits(entry[1])]
-            if len(late) > self._hedge_credit:
+            late = [entry for entry in call.load if self._may_hedge(entry)]
+            if not late or len(late) > self._hedge_credit:
                 continue
             call.hedged = True
             self._hedge_credit -= len(late)
-            for lane, operation in late:
+            self.tally.retries["late"] += len(late)
+            for lane, operation, _ in late:
                 attempts = lane.attempts.setdefault(operation.index, Attempts())
                 attempts.avoid.add(call.worker.key)
+                attempts.copies += 1
             self._again.extend(late)
             self.kick()
         self._hedge_later()
+
+    @staticmethod
+    def _may_hedge(entry: Entry) -> bool:
+        lane, operation, _ = entry
+        attempts = lane.attempts.get(operation.index)
+        # What a worker died of, perhaps, is not tried on two others at once.
+        return lane.awaits(operation) and not (attempts and attempts.deaths)
 
     # When it went wrong
 
@@ -341,39 +449,49 @@ class Dispatcher:
             return
         load = call.load
         if isinstance(error, BrokenReply | Refused):
-            load = self._without_own_failures(load)
+            load = self._without_own_failures(call, now)
         if load:
             if isinstance(error, BrokenReply):  # of the others the pool tells when they matter
-                log.error("worker %s at %s %s", worker.name, worker.url, error)
+                about = {"job_ids": sorted({lane.job_id for lane, _, _ in load})}
+                log.error("worker %s at %s %s", worker.name, worker.url, error, extra=about)
             self._pool.broke(worker, len(call.steps), error, now)
-            self._try_again(load, worker.key, error)
+            self.tally.broke(len(call.steps), error.reason)
+            self._try_again(call, load, error)
         else:
             self._pool.let_off(worker, len(call.steps))
 
     @staticmethod
-    def _without_own_failures(load: Load) -> Load:
+    def _without_own_failures(call: Call, now: float) -> Load:
         """Deliver those failures that any worker would meet: a plain one can only say 500."""
         innocent = []
-        for lane, operation in load:
+        trip = Trip(call.worker.name, call.sent_at, now)
+        for lane, operation, since in call.load:
             failure = failure_of(operation.name, operation.operands)
             if failure is None:
-                innocent.append((lane, operation))
+                innocent.append((lane, operation, since))
             else:
-                lane.deliver(operation, failure)
+                lane.deliver(operation, failure, _with_history(trip, lane, operation), since)
         return innocent
 
-    def _try_again(self, load: Load, worker: WorkerKey, error: WorkerError) -> None:
+    def _try_again(self, call: Call, load: Load, error: WorkerError) -> None:
+        worker, now = call.worker, self._clock.now()
         later: dict[float, Load] = {}
-        for lane, operation in load:
+        for entry in load:
+            lane, operation, since = entry
             if not lane.awaits(operation):
                 continue
             attempts = lane.attempts.setdefault(operation.index, Attempts())
             try:
-                delay_s = self._policy.decide(attempts, worker, error)
+                delay_s = self._policy.decide(attempts, worker.key, error)
             except OperationFailed as failure:
-                lane.deliver(operation, failure)
+                trip = Trip(worker.name, call.sent_at, now, reason=error.reason)
+                lane.deliver(operation, failure, _with_history(trip, lane, operation), since)
             else:
-                later.setdefault(delay_s, []).append((lane, operation))
+                if attempts.copies and worker.key in attempts.deaths:
+                    attempts.copies -= 1  # whether the other one dies too is to be seen first
+                else:
+                    later.setdefault(delay_s, []).append(entry)
+                lane.remember(operation, FailedAttempt(worker.name, error.reason))
         for delay_s, entries in later.items():
             if delay_s == 0.0:
                 self._again.extend(entries)
@@ -384,16 +502,16 @@ class Dispatcher:
             self._after(min(error.retry_after_s or 0.0, BUSY_MAX_S) + 0.1, [])
 
     def _requeue(self, load: Load) -> None:
-        for lane, operation in load:
+        for lane, operation, _ in load:
             lane.attempts.setdefault(operation.index, Attempts())
         self._again.extend(load)
         self.kick()
 
     def _after(self, delay_s: float, entries: Load) -> None:
         def due() -> None:
-            self._timers.discard(timer)
+            del self._timers[timer]
             self._again.extend(entries)
             self.kick()
 
         timer = asyncio.get_running_loop().call_later(delay_s, due)
-        self._timers.add(timer)
+        self._timers[timer] = entries

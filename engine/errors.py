@@ -107,6 +107,12 @@ class JobNotFound(ExecutorError):
     code = "job_not_found"
 
 
+class TraceNotKept(ExecutorError):
+    """Raised when a job is known, but not (or no longer) what happened to its operations."""
+
+    code = "trace_not_kept"
+
+
 class WorkerNotFound(ExecutorError):
     """Raised when no worker of this name is in the pool."""
 

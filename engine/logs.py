@@ -7,6 +7,8 @@ import time
 from engine.messages import encode
 from engine.settings import LogSettings
 
+CONTEXT = ("job_id", "job_ids", "traceparent")  # what a record may add
+
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time in UTC, level, logger, message, and what a record adds."""
@@ -20,6 +22,10 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        for name in CONTEXT:
+            value = getattr(record, name, None)
+            if value is not None:
+                line[name] = value
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return encode(line).decode()

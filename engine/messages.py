@@ -7,7 +7,7 @@ finite would write `null`: check before.
 
 import json
 from math import isfinite
-from typing import Annotated, Any, Generic, NoReturn, TypeVar
+from typing import Annotated, Any, Generic, Literal, NoReturn, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -136,6 +136,77 @@ def _ending(job: Job) -> tuple[Number | None, str | UnsetType, str | UnsetType]:
     return None, job.outcome.error, job.outcome.detail or job.outcome.error
 
 
+class AttemptShown(msgspec.Struct):
+    """One try of an operation at a worker; `reason` is why it brought no result, if it did not."""
+
+    worker: str | None = None
+    reason: str | None = None
+
+
+OperationState = Literal["waiting", "queued", "sent", "done", "failed"]
+
+
+class OperationShown(msgspec.Struct):
+    """An item of `/job/{id}/operations`. What is not known (yet) is null.
+
+    `column` (from 1) is where the operator stands in the task, `parent` the operation that waits
+    for the result. It was ready for `queued_s` seconds before it was sent, which was `sent_s` after
+    the job began, and came back `on_the_way_s` later; of several attempts these are the last one's.
+    """
+
+    index: int
+    operation: str
+    op1: Number | None = None
+    op2: Number | None = None
+    result: Number | None = None
+    column: int | None = None
+    parent: int | None = None
+    state: OperationState = "waiting"
+    error: str | None = None
+    worker: str | None = None
+    attempts: list[AttemptShown] = []
+    queued_s: float | None = None
+    sent_s: float | None = None
+    on_the_way_s: float | None = None
+    computing_s: float | None = None
+
+
+class OperationsSummary(msgspec.Struct):
+    """Sums over all operations of a job that came back, sampled or not; `workers` counts them."""
+
+    queued_s: float = 0.0
+    on_the_way_s: float = 0.0
+    computing_s: float | None = None
+    attempts: int = 0
+    workers: dict[str, int] = {}
+
+
+class JobOperations(msgspec.Struct):
+    """What `/job/{id}/operations` answers: `shown` of `total` operations, all unless `sampled`.
+
+    `critical_path` are the indexes of the operations that the last one waited for, each for the
+    one before; of a sample it is empty.
+    """
+
+    job_id: int
+    task: str
+    total: int
+    shown: int
+    operations: list[OperationShown]
+    sampled: bool = False
+    finished: bool = False
+    critical_path: list[int] = []
+    summary: OperationsSummary = msgspec.field(default_factory=OperationsSummary)
+
+
+class Explanation(msgspec.Struct):
+    """What `/job/{id}/why` answers: where the job stands, and why, in sentences for people."""
+
+    job_id: int
+    state: str
+    sentences: list[str]
+
+
 class Item(msgspec.Struct, gc=False):
     """In an array, in the place of an operand: the result of an earlier item, counted from 0."""
 
@@ -216,6 +287,79 @@ class WorkerStatus(msgspec.Struct):
     last_seen_s: float | None
     reason: str | None
     chains: bool = False
+
+
+class JobSeen(msgspec.Struct):
+    """A job in `/events`. Times are seconds since the epoch, by the master's clock.
+
+    The task is cut where `task_cut` says so. An answer that a browser would not show as it is, a
+    large integer or any float, is there as text too.
+    """
+
+    job_id: int
+    finished: bool
+    answer: Number | None
+    task: str
+    submitted_at: float
+    finished_at: float | None = None
+    error: str | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
+    task_cut: bool | UnsetType = UNSET
+    answer_text: str | UnsetType = UNSET
+
+
+class Summary(msgspec.Struct):
+    """The whole master in a few numbers.
+
+    `queued`, `in_flight` and the rate are of operations, `running`, `waiting` (for room) and the
+    three after them of jobs. `oldest_queued_s` is how long the first of the queue has waited.
+    """
+
+    workers_live: int
+    workers: int
+    queued: int
+    in_flight: int
+    running: int
+    waiting: int
+    unfinished: int
+    succeeded: int
+    failed: int
+    operations_per_s: float
+    oldest_queued_s: float
+    loop_lag_s: float
+
+
+# A second of the past: when, operations that waited, came back, failed (perhaps to be tried again).
+HistoryPoint = tuple[float, int, float, float]
+
+
+class WorkerGone(msgspec.Struct):
+    """A worker that is no longer in the pool."""
+
+    name: str
+    url: str
+
+
+class Snapshot(msgspec.Struct):
+    """The first event of `/events`: everything. `now` and `started_at` are the master's time."""
+
+    now: float
+    started_at: float
+    summary: Summary
+    history: list[HistoryPoint]
+    workers: list[WorkerStatus]
+    jobs: list[JobSeen]
+
+
+class Change(msgspec.Struct):
+    """Every later event: what is new since the one before it, workers by name and url."""
+
+    now: float
+    summary: Summary | UnsetType = UNSET
+    history: list[HistoryPoint] | UnsetType = UNSET
+    workers: list[WorkerStatus] | UnsetType = UNSET
+    workers_gone: list[WorkerGone] | UnsetType = UNSET
+    jobs: list[JobSeen] | UnsetType = UNSET
 
 
 class Problem(msgspec.Struct):

@@ -44,6 +44,7 @@ class Plan:
         self.columns = array("q")
         self.answer: Number | None = None
         self.failure: tuple[int, OperationFailed] | None = None
+        self.refused: list[tuple[Operation, OperationFailed]] = []  # failed here, for a trace
         # The operands of operation i are at 2i and 2i + 1, `None` while they are awaited, and
         # again when they are no longer needed. Its result goes to the place _destinations[i].
         self._operands: list[Number | None] = []
@@ -77,6 +78,10 @@ class Plan:
         """Return the operation that waits for the result of `index`, `None` for the last one."""
         destination = self._destinations[index]
         return None if destination == NOWHERE else destination >> 1
+
+    def operands(self, index: int) -> tuple[Number | None, ...]:
+        """Return the operands of an operation that has no result, `None` for those not known."""
+        return self._operands[2 * index], self._operands[2 * index + 1]
 
     def ready(self) -> list[Operation]:
         """Hand out, once, the operations that are ready from the start, in the order of the text.
@@ -155,6 +160,8 @@ class Plan:
         if divides_by_zero(name, (first, second)):
             failure = failure_of(name, (first, second))  # an overflow, if the dividend is too large
             assert failure is not None  # noqa: S101  # a division by zero has no result
+            refused = Operation(index, name, (first, second), self.columns[index])
+            self.refused.append((refused, failure))
             self.fail(index, failure)
             return None
         chains = self._chains

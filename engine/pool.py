@@ -126,6 +126,7 @@ class Worker:
         self.first_announced_at = self.announced_at = now
         self.rests_until = now
         self.calls = 0  # in flight
+        self.reserved = False  # for the one call that is in flight
         self.in_flight = 0  # operations in flight
         self.completed = 0
         self.failed = 0
@@ -374,6 +375,11 @@ class WorkerPool:
         worker.calls -= 1
         self._offer(worker)
 
+    def reserve(self, worker: Worker) -> None:
+        """Let the only call that the worker holds be the only one until it is over."""
+        worker.reserved = True
+        self._drop_places(worker)
+
     def sent(self, worker: Worker, operations: int) -> None:
         """Count operations that are on their way to the worker."""
         worker.in_flight += operations
@@ -472,8 +478,7 @@ class WorkerPool:
         if after is State.LIVE:
             self._live[worker.operations] += 1
             worker.failures = worker.faults = 0
-            for _ in range(self._dispatch.calls_per_worker - worker.calls):
-                self._offer(worker)
+            self._offer_all(worker)
         elif after is State.CANDIDATE:
             worker.probe_at = now
         elif after is State.DEAD:
@@ -483,11 +488,19 @@ class WorkerPool:
     def _release(self, worker: Worker, operations: int) -> None:
         worker.calls -= 1
         worker.in_flight -= operations
-        self._offer(worker)
+        if worker.reserved:
+            worker.reserved = False
+            self._offer_all(worker)
+        else:
+            self._offer(worker)
         self._forget_if_gone(worker)
 
+    def _offer_all(self, worker: Worker) -> None:
+        for _ in range(self._dispatch.calls_per_worker - worker.calls):
+            self._offer(worker)
+
     def _offer(self, worker: Worker) -> None:
-        if worker.state is State.LIVE:
+        if worker.state is State.LIVE and not worker.reserved:
             self._free.setdefault(worker.operations, deque()).append(worker)
 
     def _drop_places(self, worker: Worker) -> None:

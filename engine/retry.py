@@ -4,7 +4,8 @@ Operations are pure, so trying again is always safe; the questions are only how 
 The first failover is at once, to a worker not yet tried; later ones wait for a full-jitter delay
 (a random share of a ceiling that doubles), so that what failed together does not come back
 together. A worker that is only busy costs no attempt. An operation that was aboard when several
-different workers died is poison: it travels alone first, and then fails its job.
+different workers died is poison: first it is sent to a worker that has nothing else in hand, so
+that the next death tells it from those that were aboard by chance, and then it fails its job.
 """
 
 from collections.abc import Hashable
@@ -13,7 +14,7 @@ from random import Random
 from engine.errors import OperationFailed, Refused, Unreachable, WorkerError
 from engine.settings import DispatchSettings
 
-ALONE_AFTER_DEATHS = 2  # from this death on it travels alone: no innocent dies of it any more
+ALONE_AFTER_DEATHS = 2  # from this death on it has a worker to itself: no innocent dies of it
 ALONE_AFTER_FAILURES = 2  # a batch is taken apart when it has failed twice
 
 
@@ -24,11 +25,17 @@ class Attempts:
         self.failures = 0
         self.avoid: set[Hashable] = set()  # the workers where it failed
         self.deaths: set[Hashable] = set()  # those that died with it aboard
+        self.copies = 0  # of it that are queued or on their way, beside the one that failed
 
     @property
     def alone(self) -> bool:
         """Whether the operation has to be the only one in its next call."""
-        return len(self.deaths) >= ALONE_AFTER_DEATHS or self.failures >= ALONE_AFTER_FAILURES
+        return self.suspected or self.failures >= ALONE_AFTER_FAILURES
+
+    @property
+    def suspected(self) -> bool:
+        """Whether it may be poison: its next worker has nothing else in hand meanwhile."""
+        return len(self.deaths) >= ALONE_AFTER_DEATHS
 
 
 class RetryPolicy:

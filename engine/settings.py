@@ -60,6 +60,8 @@ class LimitsSettings(Section, frozen=True, kw_only=True):
     """Over it, submissions are answered 503: the disk is not endless."""
     waiting_submissions: Count = 20_000
     """Tasks that wait for their commit; over it 503, before the store falls behind for seconds."""
+    event_readers: Count = 64
+    """Pages that follow `/events` at once; over it 503. Each is sent some kilobytes a second."""
     connections: Count = 5_000
     """Open connections to one port; over it new ones are closed. Below the process's limit of
     open files, so that workers and the store always get theirs."""
@@ -144,6 +146,8 @@ class JobsSettings(Section, frozen=True, kw_only=True):
     chain_from: Annotated[int, Meta(ge=0)] = 32
     """Operations, each waiting for the one before only, from which on such a run travels to one
     worker in one call. Shorter ones are spread over the pool, operation by operation. 0: never."""
+    trace_operations: Annotated[int, Meta(ge=0)] = 200_000
+    """Operations of finished jobs whose history is kept in memory, some 70 bytes each."""
     offload_bytes: Count = 16 * 1024
     """Longer tasks are planned beside the event loop, and count as large."""
 

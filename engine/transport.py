@@ -6,6 +6,8 @@ of a body is ever held.
 """
 
 import contextlib
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 import pycurl
@@ -25,8 +27,10 @@ BROKEN_CONNECTION = frozenset({pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl
 class Transport(Protocol):
     """How the master reaches a worker at `url`. Raises nothing but `WorkerError`s."""
 
-    async def compute(self, url: str, body: bytes, timeout_s: float) -> Reply:
-        """POST `body` to `url`/compute and return what came back."""
+    async def compute(
+        self, url: str, body: bytes, timeout_s: float, trace_parent: str | None = None
+    ) -> Reply:
+        """POST `body` to `url`/compute, in a trace if there is one, and return what came back."""
         ...
 
     async def health(self, url: str, timeout_s: float) -> Reply:
@@ -54,9 +58,12 @@ class HttpTransport:
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
 
-    async def compute(self, url: str, body: bytes, timeout_s: float) -> Reply:
-        """POST `body` to `url`/compute and return what came back."""
-        return await self._fetch(self._calls, f"{url}/compute", "POST", body, timeout_s)
+    async def compute(
+        self, url: str, body: bytes, timeout_s: float, trace_parent: str | None = None
+    ) -> Reply:
+        """POST `body` to `url`/compute, in a trace if there is one, and return what came back."""
+        more = {} if trace_parent is None else {"traceparent": trace_parent}
+        return await self._fetch(self._calls, f"{url}/compute", "POST", body, timeout_s, more)
 
     async def health(self, url: str, timeout_s: float) -> Reply:
         """GET `url`/health and return what came back."""
@@ -74,11 +81,12 @@ class HttpTransport:
         method: str,
         body: bytes | None,
         timeout_s: float,
+        more_headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Reply:
         request = HTTPRequest(
             url,
             method=method,
-            headers=HTTPHeaders(self._headers),
+            headers=HTTPHeaders({**self._headers, **more_headers}),
             body=body,
             connect_timeout=min(self._connect_timeout_s, timeout_s),
             request_timeout=timeout_s,

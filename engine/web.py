@@ -199,9 +199,12 @@ def quoted(text: str) -> str:
 
 
 def application(routes: list[Any], given: dict[str, Any]) -> Application:
-    """Return an application of `routes` whose handlers are all initialized with `given`."""
+    """Return an application of `routes` whose handlers are all initialized with `given`.
+
+    A route is a path, a handler, and what this handler is initialized with besides, if anything.
+    """
     return Application(
-        [(path, handler, given) for path, handler in routes],
+        [(path, handler, {**given, **dict(*more)}) for path, handler, *more in routes],
         default_handler_class=NotFoundHandler,
         log_function=lambda _handler: None,  # requests are counted, not logged one by one
     )

@@ -20,7 +20,9 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HT
 from engine.client.errors import ApiError, MasterUnreachable, UnexpectedReply
 from engine.job import Number
 from engine.messages import (
+    Explanation,
     JobListed,
+    JobOperations,
     JobStatus,
     Reader,
     Submission,
@@ -44,49 +46,6 @@ _NEVER_SENT = {
     pycurl.E_SSL_CONNECT_ERROR,
     pycurl.E_PEER_FAILED_VERIFICATION,
 }
-
-
-class Attempt(msgspec.Struct):
-    """One try of an operation at a worker."""
-
-    worker: str | None = None
-    error: str | None = None
-    detail: str | None = None
-
-
-class OperationShown(msgspec.Struct):
-    """An operation as `/job/{id}/operations` shows it. What is not known yet is None."""
-
-    index: int
-    operation: str
-    op1: Number | None = None
-    op2: Number | None = None
-    result: Number | None = None
-    column: int | None = None
-    parent: int | None = None
-    worker: str | None = None
-    attempts: list[Attempt] = []
-    queued_s: float | None = None
-    on_the_way_s: float | None = None
-    computing_s: float | None = None
-
-
-class JobOperations(msgspec.Struct):
-    """What `/job/{id}/operations` answers: `shown` of `total` operations, capped for huge jobs."""
-
-    job_id: int
-    task: str
-    total: int
-    shown: int
-    operations: list[OperationShown]
-
-
-class Explanation(msgspec.Struct):
-    """What `/job/{id}/why` answers: where the job stands, in sentences for people."""
-
-    job_id: int
-    state: str
-    sentences: list[str]
 
 
 class _SubmitReply(msgspec.Struct):

@@ -11,9 +11,8 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from engine.client.api import JobOperations, OperationShown
 from engine.job import Number
-from engine.messages import JobListed, JobStatus, WorkerStatus
+from engine.messages import JobListed, JobOperations, JobStatus, OperationShown, WorkerStatus
 
 AROUND = 30  # characters of a refused expression that are shown on each side of the caret
 DEEPEST = 20  # levels that are indented; a chain of a thousand would run out of the window

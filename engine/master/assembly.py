@@ -6,24 +6,30 @@ The order of starting and stopping lives here too, with its reasons.
 
 import asyncio
 import logging
+from itertools import islice
 from random import Random
 
 from engine.address import base_url
 from engine.arithmetic import OPERATIONS
 from engine.clock import Clock
 from engine.core import Engine, Offload, in_thread
+from engine.crashpoints import crash_point
 from engine.dispatcher import Dispatcher
 from engine.health import TICK_S, HealthMonitor
-from engine.messages import Announcement
+from engine.job import JobId
+from engine.master.events import Events
+from engine.messages import Announcement, Explanation
 from engine.pool import Abilities, State, Worker, WorkerPool
 from engine.retry import RetryPolicy
 from engine.settings import MasterSettings
 from engine.store.base import Store
 from engine.transport import Transport
 from engine.wakefulness import Wakefulness
+from engine.why import Facts, WorkerFacts, explain
 
 log = logging.getLogger(__name__)
 
+LOOKED_AT = 1_000  # operations of a job that are looked at to explain it
 LONGEST_GAP_S = 10 * TICK_S  # a heartbeat this late was not waiting, it was away
 
 
@@ -53,15 +59,30 @@ class Master:
             self._wakefulness,
         )
         self.health = HealthMonitor(
-            self.pool, transport, settings.workers, clock, self._wakefulness
+            self.pool,
+            transport,
+            settings.workers,
+            settings.dispatch.call_timeout_s,
+            clock,
+            self._wakefulness,
         )
         self.engine = Engine(store, self.dispatcher, settings.jobs, settings.limits, clock, offload)
+        self.events = Events(
+            self.engine,
+            self.pool,
+            self.dispatcher,
+            self.health,
+            clock,
+            settings.limits.event_readers,
+        )
+        self._watching: asyncio.Task[None] | None = None
         self._heartbeat: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open the store, then watch the workers, whom announcements bring from now on."""
         await self.engine.start()
         self._heartbeat = asyncio.create_task(self.health.run())
+        self._watching = asyncio.create_task(self.events.run())
 
     async def stop(self) -> None:
         """Finish what is on its way, as far as `drain_s` allows, and let everything go.
@@ -70,15 +91,37 @@ class Master:
         stores those; the heartbeat last, so that nobody is blamed meanwhile.
         """
         self.engine.drain()
+        crash_point("drain.begun")
+        self.events.close()
         await self.dispatcher.drain(self.settings.drain_s)
+        crash_point("drain.calls_over")
         await self.engine.settle()
+        crash_point("drain.settled")
         await self.engine.stop()
         await self.dispatcher.stop()
-        if self._heartbeat is not None:
-            self._heartbeat.cancel()
-            await asyncio.gather(self._heartbeat, return_exceptions=True)
+        for task in (self._watching, self._heartbeat):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await self.clock.sleep(0)  # what the client has yet to tell comes before its end
         self._transport.close()
+
+    async def why(self, job_id: JobId) -> Explanation:
+        """Return why a job is not finished. Raises `JobNotFound`."""
+        job = await self.engine.job(job_id)
+        return explain(
+            Facts(
+                job,
+                self.clock.now(),
+                begun=self.engine.is_running(job_id),
+                planned=self.engine.is_planned(job_id),
+                under_way=list(islice(self.dispatcher.under_way(job_id), LOOKED_AT)),
+                workers=[WorkerFacts(w.name, w.state, w.operations) for w in self.pool],
+                queued=self.dispatcher.queued,
+                running_jobs=self.engine.running,
+                most_running_jobs=self.settings.limits.running_jobs,
+            )
+        )
 
     def announce(self, announcement: Announcement, url: str) -> Worker:
         """Take a worker's announcement that leads to `url`, and look at it at once."""

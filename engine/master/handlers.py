@@ -3,15 +3,22 @@
 No handler knows a rule about jobs or workers; `engine/web.py` has what is common to all of ours.
 """
 
+import asyncio
 import hashlib
 import re
 from http import HTTPStatus
+from typing import cast
+
+from tornado.http1connection import HTTP1Connection
+from tornado.iostream import StreamClosedError
 
 from engine.errors import ExecutorError, ExpressionError, JobNotFound
 from engine.job import Job, JobId
 from engine.master.announcements import locate
 from engine.master.assembly import Master
+from engine.master.feed import Follower, FollowerTooSlow
 from engine.master.problems import problem_of, retry_after_s
+from engine.master.views import worker_status
 from engine.messages import (
     Announcement,
     AnnouncementTaken,
@@ -23,17 +30,17 @@ from engine.messages import (
     Submitted,
     SubmittedMany,
     TaskRefused,
-    WorkerStatus,
     encode,
 )
-from engine.pool import Worker
 from engine.store.base import STATUSES, Status
+from engine.tracecontext import trace_parent_of
 from engine.web import ApiHandler, RequestRefused, quoted
 
 LONGEST_WAIT_S = 60.0
 DEFAULT_PAGE = 100
 LONGEST_PAGE = 1000
 LARGEST_ID = 2**63 - 1
+SLOWEST_READER_S = 15.0  # for an event to leave: as long as an idle connection may last
 FLUSH_BYTES = 256 * 1024  # of a long answer that are gathered before they are sent
 
 _submission: Reader[Submission] = Reader(Submission)
@@ -76,7 +83,7 @@ class BaseHandler(ApiHandler):
         text = self.parameter("wait")
         if text is None:
             return self._preferred_wait_s()
-        is_number = re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,9})?", text)  # float() takes far more
+        is_number = re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,20})?", text)  # float() takes far more
         if not is_number or float(text) > LONGEST_WAIT_S:
             raise _invalid_parameter("wait", text, f"a number of seconds, 0 to {LONGEST_WAIT_S:g}")
         return float(text)
@@ -138,7 +145,7 @@ class SubmitHandler(BaseHandler):
 
     async def _one(self, task: str) -> None:
         wait_s = self.wait_s()
-        job = await self.engine.submit(task, *self._idempotency())
+        job = await self.engine.submit(task, *self._idempotency(), self._trace_parent())
         if wait_s is None:
             self.respond(Submitted(job.job_id, job.finished))
         else:
@@ -152,8 +159,11 @@ class SubmitHandler(BaseHandler):
                 "too_large",
                 f"{len(tasks)} tasks are too many for one request; send at most {most}",
             )
-        results = await self.engine.submit_many(tasks, *self._idempotency())
+        results = await self.engine.submit_many(tasks, *self._idempotency(), self._trace_parent())
         self.respond(SubmittedMany([_submitted(result) for result in results]))
+
+    def _trace_parent(self) -> str | None:
+        return trace_parent_of(self.request.headers.get("traceparent"))
 
     def _idempotency(self) -> tuple[str | None, str]:
         """Return the request's idempotency key, if it has one, and what its body is known by."""
@@ -188,6 +198,26 @@ class JobHandler(BaseHandler):
     async def delete(self, text: str) -> None:
         """Cancel a job."""
         self.respond(JobStatus.of(await self.engine.cancel(job_id_of(text))))
+
+
+class OperationsHandler(BaseHandler):
+    """`/job/{id}/operations`."""
+
+    async def get(self, text: str) -> None:
+        """Tell what happened to the operations of a job."""
+        self.respond(await self.engine.operations(job_id_of(text)))
+
+    head = get
+
+
+class WhyHandler(BaseHandler):
+    """`/job/{id}/why`."""
+
+    async def get(self, text: str) -> None:
+        """Tell why a job is not finished."""
+        self.respond(await self.master.why(job_id_of(text)))
+
+    head = get
 
 
 class JobsHandler(BaseHandler):
@@ -297,23 +327,31 @@ class WorkersHandler(BaseHandler):
     head = get
 
 
-def worker_status(worker: Worker, now: float) -> WorkerStatus:
-    """Return the public view of a worker."""
-    return WorkerStatus(
-        name=worker.name,
-        url=worker.url,
-        state=worker.state,
-        operations=sorted(worker.operations),
-        batch=worker.batch,
-        chains=worker.chains,
-        in_flight=worker.in_flight,
-        completed=worker.completed,
-        failed=worker.failed,
-        latency_p50_s=worker.latency.quantile(0.5),
-        latency_p95_s=worker.latency.quantile(0.95),
-        last_seen_s=None if worker.heard_at is None else round(now - worker.heard_at, 3),
-        reason=worker.reason,
-    )
+class EventsHandler(BaseHandler):
+    """`/events`: server-sent events for as long as the client reads them."""
+
+    _reader: Follower | None = None
+
+    async def get(self) -> None:
+        """Send a snapshot, or what came after the event that the client had last; then changes."""
+        last_event_id = self.request.headers.get("Last-Event-ID")
+        self._reader = reader = await self.master.events.reader(last_event_id)
+        self.set_header("Content-Type", "text/event-stream; charset=utf-8")
+        try:
+            async for piece in reader:
+                self.write(piece)
+                async with asyncio.timeout(SLOWEST_READER_S):
+                    await self.flush()
+        except (StreamClosedError, TimeoutError, FollowerTooSlow):
+            # Gone, or too slow: nothing is kept for it.
+            cast(HTTP1Connection, self.request.connection).close()
+        finally:
+            reader.close()
+
+    def on_connection_close(self) -> None:
+        """Let go of a reader that is gone."""
+        if self._reader is not None:
+            self._reader.close()
 
 
 class LivezHandler(BaseHandler):

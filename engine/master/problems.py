@@ -17,6 +17,7 @@ from engine.errors import (
     Overloaded,
     StoreError,
     TaskTooLarge,
+    TraceNotKept,
     WorkerNotFound,
 )
 from engine.messages import Problem
@@ -26,6 +27,7 @@ STATUS: dict[type[ExecutorError], HTTPStatus] = {
     ExpressionError: HTTPStatus.BAD_REQUEST,
     InvalidAnnouncement: HTTPStatus.BAD_REQUEST,
     JobNotFound: HTTPStatus.NOT_FOUND,
+    TraceNotKept: HTTPStatus.NOT_FOUND,
     WorkerNotFound: HTTPStatus.NOT_FOUND,
     TaskTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     IdempotencyConflict: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from engine.crashpoints import crash_point
 from engine.errors import StoreDamaged, StoreError
 from engine.job import Job, JobId
 from engine.store.base import Counts, Status
@@ -51,11 +52,15 @@ class Database:
         try:
             _make(self._directory)
             self._lock.acquire()
+            crash_point("recovery.locked")
             self._examine()
+            crash_point("recovery.examined")
             with self._errors("opened"):
                 self._connection = self._connect()
                 self._migrate()
+                crash_point("recovery.migrated")
                 self._count()
+                crash_point("recovery.opened")
         except OSError as error:
             raise StoreError(
                 f"the data directory {self._directory} cannot be used: {error.strerror}; let the"
@@ -65,14 +70,17 @@ class Database:
     def close(self) -> None:
         """Bring the WAL into the file and release the lock."""
         if self._connection is not None:
+            crash_point("close.before_checkpoint")
             try:
                 if not self.broken:
                     self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             except sqlite3.Error as error:  # what was committed is in the WAL; a start reads it
                 log.warning("the WAL of %s could not be brought in: %s", self._path, error)
+            crash_point("close.after_checkpoint")
             self._connection.close()
             self._connection = None
         self._lock.release()
+        crash_point("close.unlocked")
 
     def _examine(self) -> None:
         """Refuse a file that is not ours or not sound, with a connection that changes nothing."""
@@ -87,7 +95,11 @@ class Database:
                     f" one knows {len(self._migrations)}); start that version, or set another"
                     " data directory (`--data`)"
                 )
-            if _pragma(connection, "application_id") != APPLICATION_ID:
+            (things,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            not_begun = (
+                version == 0 and things == 0
+            )  # as a master killed at its first start left it
+            if _pragma(connection, "application_id") != APPLICATION_ID and not not_begun:
                 raise StoreError(
                     f"{self._path} is a database of something else; move it away, or set another"
                     " data directory (`--data`)"
@@ -122,6 +134,7 @@ class Database:
             for statement in self._migrations[version]:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            crash_point("recovery.half_migrated")
             connection.execute(f"PRAGMA user_version = {version + 1}")
             connection.execute("COMMIT")
 
@@ -180,9 +193,12 @@ class Database:
         try:
             with self._errors("written"):
                 connection.execute("BEGIN IMMEDIATE")
+                crash_point("write.begun")
                 transaction = Transaction(connection, self._last, self.counts)
                 results = transaction.carry_out(group)
+                crash_point("write.before_commit")
                 self._commit(connection)
+                crash_point("write.committed")
         except BaseException:
             self._roll_back(connection)
             raise

@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import NamedTuple, TypeVar, cast
 
+from engine.crashpoints import crash_point
 from engine.errors import StoreError
 from engine.job import Job, JobId, Outcome
 from engine.store.base import Counts, NewJob, Status
@@ -107,6 +108,7 @@ class SqliteStore:
             step = min(PRUNED_AT_ONCE, at_most - forgotten)
             pruned = cast(int, await self._ask(Prune(keep, older_than, step), step))
             forgotten += pruned
+            crash_point("retention.forgotten")
             if pruned == 0:
                 break
         return forgotten

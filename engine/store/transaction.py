@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from engine.crashpoints import crash_point
 from engine.errors import IdempotencyConflict
 from engine.job import Job, JobId, Outcome
 from engine.store.base import Counts, NewJob, key_reused
@@ -118,6 +119,7 @@ class Transaction:
                 "INSERT INTO unfinished SELECT job_id FROM jobs WHERE job_id >= ?", (first,)
             )
             self._insert(_INSERT_KEYS, 3, keys)
+            crash_point("write.added")
             self._execute("UPDATE last_job SET job_id = ?", (self.last,))
             self._change(unfinished=self.last + 1 - first)
         return results
@@ -174,6 +176,7 @@ class Transaction:
         ended = len(rows) // 5
         if ended:
             self._execute(_NO_LONGER_UNFINISHED, (json.dumps(rows[::5]),))
+            crash_point("write.half_finished")
             self._insert(_INSERT_OUTCOMES, 5, rows)
             self._change(unfinished=-ended, succeeded=ended - failed, failed=failed)
         return results
@@ -196,6 +199,7 @@ class Transaction:
         (failed,) = self._execute(_COUNT_FAILED, these).fetchone()
         for forget in _FORGET:
             self._execute(forget, these)
+            crash_point("retention.half_forgotten")
         self._change(succeeded=failed - count, failed=-failed)
         return count
 

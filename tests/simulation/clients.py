@@ -25,10 +25,10 @@ PATIENCE_S = 5.0  # after which a client closes its connection and tries again
 class Clients:
     """All clients of one run."""
 
-    def __init__(self, world: World, random: Random, *, poison_share: float = 0.0) -> None:
+    def __init__(self, world: World, random: Random, *, poison: int = 0) -> None:
         self._world = world
         self._random = random
-        self._poison_share = poison_share
+        self._poison = poison  # jobs that kill workers, and are still to come
         self._made = 0
         self.at_work = 0  # clients that have not heard of the end of their job yet
 
@@ -50,7 +50,9 @@ class Clients:
 
     async def _one(self) -> None:
         task = self._task()
-        key = f"key-{self._made}" if self._random.random() < 0.6 else None
+        # Tried again without a key, a marked operation might be there twice.
+        keyed = "*3)" in task or self._random.random() < 0.5
+        key = f"key-{self._made}" if keyed else None
         before = self._world.laws.last_acknowledged
         self._note(f"submit {task[:60]} key={key}")
         try:
@@ -67,7 +69,7 @@ class Clients:
 
     async def _several(self) -> None:
         tasks = [self._task() for _ in range(self._random.randint(2, 8))]
-        key = f"key-{self._made}" if self._random.random() < 0.6 else None
+        key = f"key-{self._made}"
         before = self._world.laws.last_acknowledged
         self._note(f"submit {len(tasks)} tasks key={key}")
         jobs = await self._insistently(
@@ -77,7 +79,7 @@ class Clients:
             if isinstance(job, ExpressionError):
                 self._world.laws.was_refused(task, job.code)
             else:
-                self._acknowledged(job, task, key and f"{key}#{place}", before)
+                self._acknowledged(job, task, f"{key}#{place}", before)
 
     async def _again(self, key: str, task: str) -> None:
         """Send the same key again, with the same body or another one."""
@@ -88,8 +90,9 @@ class Clients:
                 self._acknowledged(job, task, key, before)
             return
         try:
-            await self._insistently(lambda master: master.engine.submit("1+1", key, "1+1"))
-            self._world.laws.break_(f"{key} was taken with another body")
+            other = await self._insistently(lambda master: master.engine.submit("1+1", key, "1+1"))
+            if other is not None:
+                self._world.laws.break_(f"{key} was taken with another body")
         except IdempotencyConflict:
             pass
 
@@ -99,19 +102,27 @@ class Clients:
             await asyncio.sleep(self._random.uniform(0.0, 1.0))
             self._world.laws.cancelled.add(job_id)
             self._note(f"cancel {job_id}")
-            self._saw(await self._insistently(lambda master: master.engine.cancel(job_id)))
+            await self._look(lambda master: master.engine.cancel(job_id))
         while job_id not in self._world.laws.finished:
-            wait_s = self._random.choice([0.0, 0.5, 3.0])
-            self._saw(await self._insistently(lambda master: master.engine.wait(job_id, wait_s)))
+            await self._look(_waiting(job_id, self._random.choice([0.0, 0.5, 3.0])))
             if self._random.random() < 0.1:
                 await self._look_at_list()
             await asyncio.sleep(self._random.uniform(0.1, 1.0))
 
+    async def _look(self, request: Callable[[Master], Awaitable[Job]]) -> None:
+        """Ask once; whoever has to ask again knows only what is asked for then."""
+        asked_at = self._now()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                self._saw(await self._world.ask(request), asked_at)
+        except (Gone, TimeoutError, StoreError) as error:
+            self._note(f"no answer: {type(error).__name__}")
+
     async def _look_at_list(self) -> None:
-        before = self._world.laws.last_acknowledged
+        before, asked_at = self._world.laws.last_acknowledged, self._now()
         jobs = await self._insistently(lambda master: master.engine.jobs(100))
         if jobs is not None:
-            self._world.laws.saw_page(jobs, before)
+            self._world.laws.saw_page(jobs, before, asked_at)
 
     # Being heard
 
@@ -131,13 +142,16 @@ class Clients:
     def _acknowledged(self, job: Job, task: str, key: str | None, before: int) -> None:
         self._note(f"acknowledged {job.job_id} key={key}")
         self._world.laws.was_acknowledged(job.job_id, task, key, before)
-        self._saw(job)
+        if job.finished:
+            self._saw(job, self._now())
 
-    def _saw(self, job: Job | None) -> None:
-        if job is not None:
-            if job.finished and job.job_id not in self._world.laws.finished:
-                self._note(f"finished {job.job_id} {str(job.outcome)[:100]}")
-            self._world.laws.saw(job)
+    def _saw(self, job: Job, asked_at: float) -> None:
+        if job.finished and job.job_id not in self._world.laws.finished:
+            self._note(f"finished {job.job_id} {str(job.outcome)[:100]}")
+        self._world.laws.saw(job, asked_at)
+
+    def _now(self) -> float:
+        return self._world.loop.time()
 
     def _note(self, what: str) -> None:
         self._world.history.add(what)
@@ -147,13 +161,18 @@ class Clients:
     def _task(self) -> str:
         self._made += 1
         chance = self._random.random()
-        if chance < self._poison_share:
+        if self._poison and chance < 0.2:
+            self._poison -= 1
             return f"({POISON + self._made}*3)+{self._made}"
         if chance < 0.3:
             return f"{self._made}+({MARK + self._made}*3)-{self._made}/4"
         if chance < 0.33:
             return _long(self._random)
         return random_expression(self._random)
+
+
+def _waiting(job_id: JobId, wait_s: float) -> Callable[[Master], Awaitable[Job]]:
+    return lambda master: master.engine.wait(job_id, wait_s)
 
 
 def _long(random: Random) -> str:

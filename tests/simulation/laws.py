@@ -16,9 +16,11 @@ checks; the answers come from the oracle.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import cast
 
 from engine.examination import QUESTIONS
 from engine.job import Job, Outcome
+from engine.messages import Computation
 from engine.pool import State, WorkerPool
 from engine.settings import MasterSettings
 from tests.expressions import exact, oracle
@@ -31,14 +33,15 @@ POISON = 9_000_000_000  # and from here on kill whoever computes them
 _EXAMINATION = {(name, *operands) for name, operands, _ in QUESTIONS}
 
 
-def is_marked(number: object) -> bool:
-    """Return whether an operand marks its operation."""
-    return isinstance(number, int) and MARK <= number < POISON + 1_000_000_000
+def is_marked(asked: Computation) -> bool:
+    """Return whether this operation is the only one of its kind: no result looks like that."""
+    numbered = isinstance(asked.op1, int) and MARK <= asked.op1 < POISON + 1_000_000_000
+    return asked.operation == "mul" and asked.op2 == 3 and numbered
 
 
-def is_poison(number: object) -> bool:
-    """Return whether an operand kills whoever computes with it."""
-    return isinstance(number, int) and POISON <= number < POISON + 1_000_000_000
+def is_poison(asked: Computation) -> bool:
+    """Return whether this operation kills whoever computes it."""
+    return is_marked(asked) and isinstance(asked.op1, int) and asked.op1 >= POISON
 
 
 class Laws:
@@ -53,6 +56,7 @@ class Laws:
         self.naps: list[tuple[float, float]] = []  # of the master, from and until
         self._settings = settings
         self._now = now
+        self._finished_at: dict[int, float] = {}  # when somebody first heard of it
         self._keys: dict[str, int] = {}
         self._failures: Counter[tuple[int, int]] = Counter()  # life and mark
         self._deaths: dict[tuple[int, int], set[str]] = {}
@@ -89,31 +93,34 @@ class Laws:
         """Hear that a task was refused as no expression."""
         self._claim(oracle(task) == code, f"{task} was refused with {code}")
 
-    def saw_page(self, jobs: Sequence[Job], at_least: int) -> None:
+    def saw_page(self, jobs: Sequence[Job], at_least: int, asked_at: float) -> None:
         """Hear of the newest jobs, asked for when `at_least` had been acknowledged."""
         ids = [int(job.job_id) for job in jobs]
         self._claim(ids == sorted(set(ids), reverse=True), f"a page is in disorder: {ids}")
         self._claim(at_least <= max(ids, default=0), f"job {at_least} is in no page: {ids}")
         for job in jobs:
-            self.saw(job)
+            self.saw(job, asked_at)
 
-    def saw(self, job: Job) -> None:
-        """Hear how a job is."""
+    def saw(self, job: Job, asked_at: float) -> None:
+        """Hear how a job is, from somebody who asked at that time."""
         job_id = int(job.job_id)
         task = self.acknowledged.get(job_id, job.task)
         self._claim(task == job.task, f"job {job_id} was {task} and is {job.task}")
         before = self.finished.get(job_id)
         if before is not None:
-            same = job.outcome is not None and _same(before, job.outcome)
+            # Two answers may overtake each other on the way: only a later question says something.
+            early = job.outcome is None and asked_at <= self._finished_at[job_id]
+            same = early or (job.outcome is not None and _same(before, job.outcome))
             self._claim(same, f"job {job_id} was {before} and is {job.outcome}")
         elif job.outcome is not None:
             self.finished[job_id] = job.outcome
+            self._finished_at[job_id] = self._now()
             self._judge(job_id, job.task, job.outcome)
 
     def _judge(self, job_id: int, task: str, outcome: Outcome) -> None:
         if outcome.error == "cancelled":
             self._claim(job_id in self.cancelled, f"job {job_id} was cancelled by nobody")
-        elif any(is_poison(number) for number in _numbers(task)):
+        elif any(number >= POISON for number in _marks(task)):
             right = outcome.error in ("poison_operation", "attempts_exhausted")
             self._claim(right, f"job {job_id} is poison and ended as {outcome}")
         elif outcome.error == "poison_operation":
@@ -144,7 +151,7 @@ class Laws:
 
     # What is seen on the wire
 
-    def sent(self, call: Call, pool: WorkerPool) -> None:
+    def sent(self, call: Call, pool: WorkerPool, life: int) -> None:
         """Hear of a call as it is sent."""
         if call.is_probe or is_examination(call):
             return
@@ -152,6 +159,11 @@ class Laws:
         states = {worker.state for worker in pool if worker.url == call.url}
         usable = states - {State.DEAD, State.REJECTED}
         self._claim(bool(usable) or not states, f"{call.url} is {sorted(states)} and got work")
+        for computation in call.computations:
+            if is_poison(computation):
+                deaths = len(self._deaths.get((life, cast(int, computation.op1)), ()))
+                killed_enough = deaths >= self._settings.dispatch.poison_deaths
+                self._claim(not killed_enough, f"{computation} was sent on after {deaths} deaths")
 
     def over(self, call: Call, life: int) -> None:
         """Hear what became of a call."""
@@ -163,19 +175,16 @@ class Laws:
         if call.fate in ("answered", "busy") or self._slept_since(call.sent_at):
             return
         for computation in call.computations:
-            if is_marked(computation.op1):
-                self._failed((life, int(computation.op1)), call)  # type: ignore[arg-type]
+            if is_marked(computation):
+                self._failed((life, cast(int, computation.op1)), call)
 
     def _failed(self, which: tuple[int, int], call: Call) -> None:
         self._failures[which] += 1
         # One more for the copy that a hedge may have on its way when the last attempt fails.
         most = self._settings.dispatch.attempts + 1
         self._claim(self._failures[which] <= most, f"operation {which} was tried over {most} times")
-        if call.fate == "died" and call.killer == "poison" and is_poison(which[1]):
-            deaths = self._deaths.setdefault(which, set())
-            deaths.add(call.url)
-            most = self._settings.dispatch.poison_deaths
-            self._claim(len(deaths) <= most, f"poison {which} killed more than {most} workers")
+        if call.fate == "died" and which[1] >= POISON:
+            self._deaths.setdefault(which, set()).add(call.url)
 
     def _slept_since(self, then: float) -> bool:
         return any(until > then for _, until in self.naps)
@@ -191,7 +200,7 @@ class Laws:
         """Compare the whole record with what was said of it: it holds every job, ended."""
         stored = {int(job.job_id): job for job in jobs}
         for job in stored.values():
-            self.saw(job)
+            self.saw(job, self._now())
             self._claim(job.finished, f"job {job.job_id}, {job.task}, never ended")
         self._claim(sorted(stored) == list(range(1, len(stored) + 1)), "ids do not grow by one")
         for job_id, task in self.acknowledged.items():
@@ -209,5 +218,5 @@ def _same(one: Outcome, other: Outcome) -> bool:
     return exact(one.answer) == exact(other.answer) and one.error == other.error
 
 
-def _numbers(task: str) -> list[int]:
-    return [int(word) for word in re.findall(r"(?<![0-9.])[0-9]{10}(?![0-9.])", task)]
+def _marks(task: str) -> list[int]:
+    return [int(mark) for mark in re.findall(r"\(([79][0-9]{9})\*3\)", task)]

@@ -218,6 +218,7 @@ class WorkerMachine:
         self._chains = chains
         self._operations = list(operations)
         self._announcing: asyncio.Task[None] | None = None
+        self._is_retired = False
         self._awake = asyncio.Event()
         self._awake.set()
         self.server = self._new_server()
@@ -251,7 +252,7 @@ class WorkerMachine:
 
     def start(self) -> None:
         """Start the worker's process: it listens, and announces itself."""
-        if self.server.up:
+        if self.server.up or self._is_retired:
             return
         self.server.start()
         self.mark()
@@ -289,20 +290,21 @@ class WorkerMachine:
 
     async def drain(self) -> None:
         """SIGTERM: take leave, finish what is in hand, exit."""
-        if not self.server.up:
+        leaving = self._announcing
+        if leaving is None:
             return
         self.mark()
         server = self.server
-        self._stop_announcing()
+        leaving.cancel()
         await self._announcer().leave(self._port)
-        server.draining = True
-        for _ in range(int(DRAIN_S / 0.01)):
-            if not server.busy:
-                break
-            await asyncio.sleep(0.01)
-        if server.draining:  # it was not killed meanwhile
-            server.crash()
-            self.mark()
+        if self._announcing is leaving:
+            server.draining = True
+            for _ in range(int(DRAIN_S / 0.01)):
+                if not server.busy:
+                    break
+                await asyncio.sleep(0.01)
+        if self._announcing is leaving:  # it was not killed meanwhile
+            self.crash()
 
     def cut_off(self, *, deaf: bool, mute: bool) -> None:
         """Cut the network in one direction or both."""
@@ -331,6 +333,7 @@ class WorkerMachine:
 
     async def shut_down(self) -> None:
         """Stop the process without a word, and wait until nothing of it is left."""
+        self._is_retired = True  # whatever its supervisor has in mind
         announcing = self._announcing
         self.crash()
         if announcing is not None:

@@ -16,15 +16,15 @@ from engine.arithmetic import compute
 from engine.errors import OperationFailed, TimedOut, Unreachable, WorkerError
 from engine.exchange import Reply
 from engine.job import Number
-from engine.messages import Computation, ComputedItem, Item, encode
+from engine.messages import Computation, ComputedItem, Item, Reader, encode
 from tests.simulation.nonsense import Nonsense
 
 TRAVEL_S = 0.0002  # one way
 OVERHEAD_S = 0.0003  # of a call, at the worker
 OPERATION_S = 0.000002
 
-_decode_one = msgspec.json.Decoder(Computation).decode
-_decode_many = msgspec.json.Decoder(list[Computation]).decode
+_read_one: Reader[Computation] = Reader(Computation)
+_read_many: Reader[list[Computation]] = Reader(list[Computation])
 
 
 class Call:
@@ -36,7 +36,7 @@ class Call:
         self.as_array = body is not None and body.startswith(b"[")
         self.computations: list[Computation] = []
         if body is not None:
-            self.computations = _decode_many(body) if self.as_array else [_decode_one(body)]
+            self.computations = _read_many(body) if self.as_array else [_read_one(body)]
         self.is_probe = body is None
         self.answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self.fate = "lost"  # or answered, busy, faulty, refused, died
@@ -114,6 +114,11 @@ class ScriptedWorker:
             step()
 
     @property
+    def calls_in_hand(self) -> int:
+        """How many calls with operations it has not answered yet."""
+        return sum(not call.is_probe for call in self._open)
+
+    @property
     def busy(self) -> bool:
         """Whether it has calls in hand."""
         return bool(self._open)
@@ -139,7 +144,7 @@ class ScriptedWorker:
         loop.call_at(self._free_at, self._unless_hung, lambda: self._answer(call))
 
     def _answer(self, call: Call) -> None:
-        if self._open.pop(call, self) is self:  # type: ignore[arg-type]  # it died meanwhile
+        if self._open.pop(call, self) is self:  # it died meanwhile
             return
         if any(self.kills(computation) for computation in call.computations):
             self._open[call] = None

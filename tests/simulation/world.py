@@ -126,6 +126,10 @@ class World:
         known = self.entry(worker)
         return None if known is None else known.state
 
+    def state_at(self, url: str) -> State | None:
+        """Return what the pool thinks of whoever is, or was, at an address."""
+        return next((known.state for known in self.running.pool if known.url == url), None)
+
     @property
     def running(self) -> Master:
         """The master that runs."""
@@ -148,6 +152,10 @@ class World:
             await asyncio.sleep(0.001)
         return self.loop.time() - began
 
+    async def pass_time(self, seconds: float) -> None:
+        """Let virtual time pass, everything going on."""
+        await asyncio.sleep(seconds)
+
     async def submit(self, task: str) -> JobId:
         """Submit a task as a client does, and return its job's id."""
         before = self.laws.last_acknowledged
@@ -157,9 +165,10 @@ class World:
 
     async def ending(self, job_id: JobId, at_most_s: float = 60.0) -> Job:
         """Wait for a job's end and return it, checked against the laws."""
+        asked_at = self.loop.time()
         job = await self.ask(lambda master: master.engine.wait(job_id, at_most_s))
         assert job.finished, f"job {job_id} has not ended after {at_most_s:g} virtual seconds"
-        self.laws.saw(job)
+        self.laws.saw(job, asked_at)
         return job
 
     async def answer(self, task: str) -> Job:
@@ -184,7 +193,7 @@ class World:
         if not call.is_probe:
             self.history.add(f"send {call.url} {_shown(call)}")
         if self.master.master is not None:
-            self.laws.sent(call, self.master.master.pool)
+            self.laws.sent(call, self.master.master.pool, self.master.life)
 
     def _over(self, call: Call) -> None:
         if not call.is_probe:

@@ -106,6 +106,7 @@ def computed_in_chains(text: str, random: Random) -> Number | str:
     from engine.errors import OperationFailed
     from engine.exchange import Result
     from engine.pipeline import _record
+    from engine.trace import Trip, WholeTrace
 
     plan = Plan(parse(text), chain_from=random.choice([2, 3, 8]))
     ready = plan.ready()
@@ -121,7 +122,8 @@ def computed_in_chains(text: str, random: Random) -> Number | str:
                 results.append(compute(link.name, resolved(link, previous)))
         except OperationFailed as failure:
             results.append(failure)
-        following = _record(plan, operation, results)
+        trip, trace = Trip("w", 0.0, 0.0), WholeTrace(len(plan), 0.0)
+        following = _record(plan, operation, results, trip, 0.0, trace)
         if following is not None:
             ready.append(following)
     if plan.failure is not None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.client import views
-from engine.client.api import JobOperations, OperationShown
+from engine.messages import JobOperations, OperationShown
 
 
 @pytest.mark.parametrize(

@@ -537,6 +537,19 @@ def test_an_empty_file_is_a_record_not_yet_begun(tmp_path: Path) -> None:
     assert (tmp_path / FILE).stat().st_size > 0
 
 
+def test_a_first_start_that_was_killed_is_begun_again(tmp_path: Path) -> None:
+    """SQLite has made the file by then, and nothing in it is ours yet."""
+    script = (
+        "from pathlib import Path; from engine import crashpoints;"
+        "from engine.store.database import Database;"
+        f"crashpoints.arm('recovery.half_migrated'); Database(Path({str(tmp_path)!r})).open()"
+    )
+    killed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / FILE).stat().st_size > 0
+    opening(SqliteStore(tmp_path))
+
+
 NEXT = (
     *MIGRATIONS,
     ("CREATE TABLE priorities (job_id INTEGER)", "INSERT INTO priorities VALUES (7)"),

@@ -1,0 +1,212 @@
+// One job: its expression, how it is and why, and its operations three times: tree, timeline, table.
+//
+// It is read when it is opened, and again every second (or when the stream tells that it has ended)
+// until it has finished. The three views are linked: what one points at is marked in all of them,
+// and in the expression itself.
+
+import * as api from "./api.js";
+import * as format from "./format.js";
+import { element, setAttribute, setText } from "./dom.js";
+import { OperationsView } from "./operations.js";
+import { status } from "./state.js";
+import { TimelineView } from "./timeline.js";
+import { TreeView } from "./tree.js";
+
+const AGAIN_S = 1;
+const LONGEST_AGAIN_S = 15;
+const TASK_SHOWN = 4000; // characters
+const ANSWER_SHOWN = 5000; // all that an integer can have
+
+export class JobView {
+  #article = document.getElementById("job");
+  #title = document.getElementById("job-title");
+  #state = document.getElementById("job-state");
+  #problem = document.getElementById("job-problem");
+  #found = document.getElementById("job-found");
+  #task = document.getElementById("job-task");
+  #answer = document.getElementById("job-answer");
+  #facts = document.getElementById("job-facts");
+  #why = document.getElementById("job-why");
+  #untraced = document.getElementById("job-untraced");
+  #traced = document.getElementById("job-traced");
+  #views = [TreeView, TimelineView, OperationsView].map((View) => new View((index) => this.#mark(index)));
+  #id = null;
+  #read = null; // what was read last: { job, task, trace, untraced, why }
+  #drawn = ""; // the trace that is drawn, as text
+  #readAt = 0;
+  #pauseS = AGAIN_S;
+  #reading = null; // the id that is being read
+
+  /** Open the job `id`, or none for `null`. */
+  open(id) {
+    this.#article.hidden = id === null;
+    this.#id = id;
+    this.#reading = this.#read = null;
+    this.#drawn = "";
+    this.#readAt = 0;
+    this.#pauseS = AGAIN_S;
+    if (id === null) return;
+    setText(this.#title, `Job ${id}`);
+    setText(this.#state, "");
+    this.#problem.hidden = this.#found.hidden = true;
+    scrollTo(0, 0);
+    this.#title.focus({ preventScroll: true });
+  }
+
+  /** Bring the open job up to date with the state, as of `now`. */
+  show(state, now) {
+    if (this.#id === null) return;
+    const told = state.jobs.get(Number(this.#id));
+    if (this.#isDue(told)) this.#readAgain(this.#id);
+    if (this.#read) this.#showFacts(told, now);
+  }
+
+  #isDue(told) {
+    if (this.#reading === this.#id) return false;
+    const ended = this.#read?.job.finished;
+    if (ended) return false;
+    return told?.finished || performance.now() / 1000 - this.#readAt >= this.#pauseS;
+  }
+
+  async #readAgain(id) {
+    this.#reading = id;
+    try {
+      const read = await everythingOf(id, this.#read);
+      if (id === this.#id) this.#took(read);
+    } catch (problem) {
+      if (id === this.#id) this.#failed(problem);
+    } finally {
+      this.#reading = null; // the id that is being read
+      this.#readAt = performance.now() / 1000;
+    }
+  }
+
+  #took(read) {
+    this.#read = read;
+    this.#pauseS = AGAIN_S;
+    this.#problem.hidden = true;
+    this.#found.hidden = false;
+    this.#showOutcome(read);
+    this.#showTrace(read);
+    this.#showFacts(undefined, null);
+  }
+
+  /** What was read before stays; a job that is not there is not asked for every second. */
+  #failed(problem) {
+    this.#pauseS = Math.min(LONGEST_AGAIN_S, this.#pauseS * 2);
+    if (this.#read) return;
+    setText(this.#problem, problem.message);
+    this.#problem.hidden = false;
+  }
+
+  #showOutcome({ job, task, why }) {
+    const how = status(job);
+    setText(this.#state, how);
+    setAttribute(this.#article, "data-state", how);
+    setText(this.#answer, answered(job));
+    setText(this.#task, format.shortened(task ?? "", TASK_SHOWN));
+    this.#task.hidden = task === null;
+    const sentences = job.finished ? [] : (why?.sentences ?? []);
+    this.#why.replaceChildren(...sentences.map((text) => element("li", { text })));
+  }
+
+  #showTrace({ trace, untraced }) {
+    setText(this.#untraced, untraced ?? "");
+    this.#untraced.hidden = untraced === null;
+    this.#traced.hidden = trace === null || trace.total === 0;
+    const text = JSON.stringify(trace);
+    if (this.#traced.hidden || text === this.#drawn) return;
+    this.#drawn = text;
+    for (const view of this.#views) {
+      view.show(trace);
+    }
+  }
+
+  #showFacts(told, now) {
+    const facts = factsOf(this.#read, told ?? this.#read.told, now);
+    if (told) this.#read.told = told;
+    const pairs = facts.flatMap(([term, text]) => [element("dt", { text: term }), element("dd", { text })]);
+    const before = this.#facts.textContent;
+    if (before !== facts.flat().join("")) this.#facts.replaceChildren(...pairs);
+  }
+
+  #mark(index) {
+    for (const view of this.#views) {
+      view.mark(index);
+    }
+    this.#markInTask(index);
+  }
+
+  #markInTask(index) {
+    const { task, trace } = this.#read ?? {};
+    const column = trace?.operations.find((operation) => operation.index === index)?.column;
+    if (task === null || task === undefined || task.length > TASK_SHOWN) return;
+    if (!column) {
+      this.#task.textContent = task;
+      return;
+    }
+    const characters = Array.from(task);
+    const piece = (from, to) => characters.slice(from, to).join("");
+    const sign = element("mark", { text: piece(column - 1, column) });
+    this.#task.replaceChildren(piece(0, column - 1), sign, piece(column));
+  }
+}
+
+function answered(job) {
+  if (!job.finished) return "= …";
+  return job.error ? (job.detail ?? job.error) : `= ${format.number(job.answer, ANSWER_SHOWN)}`;
+}
+
+/** Read all that there is about a job. Throws the problem if there is no such job. */
+async function everythingOf(id, before) {
+  const job = await api.job(id);
+  const [[trace, untraced], why] = await Promise.all([traceOf(id), job.finished ? null : whyOf(id)]);
+  const task = trace?.task ?? before?.task ?? (await taskOf(id));
+  return { job, task, trace, untraced, why, told: before?.told };
+}
+
+async function traceOf(id) {
+  try {
+    return [await api.operations(id), null];
+  } catch (problem) {
+    if (problem.code === "trace_not_kept") return [null, problem.message];
+    throw problem;
+  }
+}
+
+async function whyOf(id) {
+  try {
+    return await api.why(id);
+  } catch {
+    return null; // it may have ended meanwhile
+  }
+}
+
+/** The list has what a job without a trace does not tell: its expression. */
+async function taskOf(id) {
+  const [job] = await api.jobs({ limit: 1, before: String(BigInt(id) + 1n) });
+  return job && String(job.job_id) === String(BigInt(id)) ? job.task : null;
+}
+
+function factsOf({ job, trace }, told, now) {
+  const facts = [];
+  const submitted = told?.submitted_at ?? trace?.submitted_at;
+  const finished = told?.finished_at ?? trace?.finished_at;
+  if (submitted) facts.push(["Submitted", format.timeOfDay(submitted)]);
+  if (submitted && finished) facts.push(["Took", format.duration(finished - submitted)]);
+  else if (submitted && now) facts.push(["So far", format.waiting(now - submitted)]);
+  if (job.error) facts.push(["Error", job.error]);
+  if (trace) facts.push(...sums(trace));
+  return facts;
+}
+
+function sums({ total, summary }) {
+  const workers = Object.keys(summary.workers).length;
+  return [
+    ["Operations", format.count(total)],
+    ["Attempts", format.count(summary.attempts)],
+    ["Workers", format.count(workers)],
+    ["Waited, in all", format.duration(summary.queued_s)],
+    ["Ran, in all", format.duration(summary.on_the_way_s)],
+  ];
+}

@@ -1,0 +1,103 @@
+// The sentence at the top, what is wrong in words, and whether this page is up to date.
+
+import * as format from "./format.js";
+import { setAttribute, setText } from "./dom.js";
+
+const LONG_WAIT_S = 5;
+const LONG_LAG_S = 0.25;
+const DEATH_TOLD_S = 120; // after it a dead worker is a matter of the list
+const TOLD = 3; // workers named one by one
+
+/** Return the state of the whole in one sentence. */
+export function sentence({ summary }) {
+  if (summary === null) return "Waiting for the master’s first word …";
+  const parts = [
+    health(summary),
+    `${format.counted(summary.queued, "operation")} queued`,
+    `${format.rate(summary.operations_per_s)} operations/s`,
+  ];
+  if (summary.queued > 0) parts.push(`oldest waits ${format.waiting(summary.oldest_queued_s)}`);
+  return parts.join(" · ");
+}
+
+function health({ workers, workers_live: live }) {
+  if (workers === 0) return "no worker yet";
+  return `${format.count(live)} of ${format.counted(workers, "worker")} healthy`;
+}
+
+/** Return what needs attention, the worst first, in words; nothing if nothing does. */
+export function causes(state, now) {
+  const { summary } = state;
+  if (summary === null) return [];
+  return [...ofThePool(summary), ...ofWorkers(state, now), ...ofTheMaster(summary)];
+}
+
+function ofThePool(summary) {
+  if (summary.workers_live > 0 || summary.queued + summary.in_flight + summary.waiting === 0) return [];
+  return ["no worker is live, so everything waits"];
+}
+
+function ofWorkers({ workers }, now) {
+  const ill = [...workers.values()].filter((worker) => isIll(worker, now));
+  const told = ill.slice(0, TOLD).map((worker) => {
+    const reason = worker.reason ? `: ${format.shortened(worker.reason, 120)}` : "";
+    return `${format.shortened(worker.name, 40)} is ${worker.state}${reason}`;
+  });
+  const rest = ill.length - told.length;
+  return rest > 0 ? [...told, `and ${format.counted(rest, "more worker")} in trouble`] : told;
+}
+
+function isIll({ state, seenAt }, now) {
+  if (state === "dead") return now - seenAt < DEATH_TOLD_S;
+  return state === "suspect" || state === "rejected";
+}
+
+function ofTheMaster(summary) {
+  const found = [];
+  if (summary.workers_live > 0 && summary.oldest_queued_s > LONG_WAIT_S) {
+    const waits = format.waiting(summary.oldest_queued_s);
+    found.push(`the oldest operation has waited ${waits}: more workers would help`);
+  }
+  if (summary.loop_lag_s > LONG_LAG_S) {
+    found.push(`the master itself answers ${format.duration(summary.loop_lag_s)} late`);
+  }
+  return found;
+}
+
+/** Return what the page says of its own connection. */
+export function connection({ connection: now, now: heardAt, retryInS }) {
+  if (now !== "stale") return now;
+  const retry = `retry within ${Math.ceil(retryInS)} s`;
+  if (heardAt === null) return `the master does not answer · ${retry}`;
+  return `stale since ${format.timeOfDay(heardAt)} · ${retry}`;
+}
+
+export class SummaryView {
+  #sentence = document.getElementById("sentence");
+  #causes = document.getElementById("causes");
+  #connection = document.getElementById("connection");
+  #announcement = document.getElementById("announcement");
+
+  /** Show the state as of `now`, the master's time. */
+  show(state, now) {
+    const found = causes(state, now);
+    setText(this.#sentence, sentence(state));
+    setText(this.#causes, found.length ? found.join(" · ") : quiet(state));
+    setAttribute(this.#causes, "data-bad", found.length ? "" : null);
+    setText(this.#connection, connection(state));
+    setAttribute(this.#connection, "data-state", state.connection);
+    setAttribute(document.body, "data-waiting", state.summary === null ? "" : null);
+    setAttribute(document.body, "data-stale", state.connection === "stale" ? "" : null);
+    setText(this.#announcement, announced(state, found)); // only when it changes is it read out
+  }
+}
+
+function quiet({ summary }) {
+  if (summary === null) return "";
+  return summary.workers === 0 ? "Jobs are taken, and wait for a worker." : "Nothing needs attention.";
+}
+
+function announced(state, found) {
+  if (state.connection === "stale") return "Connection lost: what you see is stale.";
+  return found.length ? found[0] : "";
+}

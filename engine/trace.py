@@ -1,0 +1,381 @@
+"""What happened to the operations of a job, for those who ask later. Pure.
+
+What a job *is* follows from its text, so a trace keeps only what happened: for each operation its
+result and the `Trip` that brought it, which all operations of a call share. The rest is put
+together when somebody asks, from a plan that is made anew.
+
+A job of more than `WHOLE_UP_TO` operations keeps sums and a sample: the first, the last and the
+slowest operations, and those that did not go smoothly.
+"""
+
+import heapq
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
+
+from engine.errors import OperationFailed
+from engine.exchange import Result
+from engine.job import JobId, Link, Number, Operation
+from engine.messages import AttemptShown, OperationShown, OperationsSummary
+from engine.plan import Plan
+
+WHOLE_UP_TO = 1_000  # operations: more make no picture that anybody could read
+SHARE = WHOLE_UP_TO // 4  # of the sample, for each of its four parts
+COST_OF_A_TRACE = 4  # what an empty trace takes, in operations
+HISTORY = 20  # failed attempts of one operation that are kept: the latest
+
+
+class FailedAttempt(msgspec.Struct, frozen=True, gc=False):
+    """A try that brought no result: at which worker, and the reason code of its failure."""
+
+    worker: str
+    reason: str
+
+
+class Trip(msgspec.Struct, frozen=True, gc=False):
+    """A call, as far as the operations aboard are concerned. Times are monotonic seconds.
+
+    `failed` are the attempts before this one, of the one operation that such a trip is of; a
+    `reason` says that this one failed too, and was the last.
+    """
+
+    worker: str
+    sent_at: float
+    replied_at: float
+    failed: tuple[FailedAttempt, ...] = ()
+    reason: str | None = None
+
+
+# What a lane hands to its pipeline: an operation, its result (for one that has a chain those of a
+# first part of the chain), the trip that brought it, and since when it was ready.
+Arrival = tuple[Operation, Result | list[Result], Trip, float]
+
+
+class UnderWay(NamedTuple):
+    """An operation that waits for a worker since a time, or was sent to `worker` at `sent_at`."""
+
+    step: Operation | Link
+    since: float
+    worker: str | None = None
+    sent_at: float = 0.0
+    failed: tuple[FailedAttempt, ...] = ()
+
+
+class Shown(NamedTuple):
+    """What a trace tells: some operations, in the order of their indexes, and of all the sums."""
+
+    operations: list[OperationShown]
+    critical_path: list[int]
+    summary: OperationsSummary
+
+
+class WholeTrace:
+    """Everything about the operations of a job that is not large."""
+
+    __slots__ = ("_began_at", "_kept", "cost")
+
+    def __init__(self, operations: int, began_at: float) -> None:
+        self._began_at = began_at
+        # The result of operation i, and the trip that brought it, are at 2i and 2i + 1.
+        self._kept: list[Result | Trip | None] = [None] * (2 * operations)
+        self.cost = operations + COST_OF_A_TRACE  # its memory, in operations
+
+    def __len__(self) -> int:
+        """Return how many operations the job has."""
+        return len(self._kept) >> 1
+
+    def came(self, operation: Operation, result: Result, trip: Trip | None, _since: float) -> None:
+        """Take a result, the trip that brought it, and since when the operation was ready.
+
+        An operation that no worker was asked for has no trip.
+        """
+        place = 2 * operation.index
+        kept = self._kept
+        kept[place] = result
+        kept[place + 1] = trip
+
+    def end(self) -> None:
+        """Take nothing more."""
+
+    def shown(self, plan: Plan, under_way: Iterable[UnderWay]) -> Shown:
+        """Return all operations; `plan` is a fresh one of the job, and is used up."""
+        operands = self._replayed(plan)
+        children = _children(plan)
+        trips = [self._trip(index) for index in range(len(plan))]
+        waiting: dict[int, UnderWay] = {}
+        for entry in under_way:
+            waiting.setdefault(entry.step.index, entry)
+        operations = []
+        for index in range(len(plan)):
+            shown = _planned(plan, index, operands.get(index) or plan.operands(index))
+            result = self._result(index)
+            if result is not None:
+                since = self._ready_at(children[index], trips)
+                _finish(shown, result, trips[index], since, self._began_at)
+            elif index in waiting:
+                _set_off(shown, waiting[index], self._began_at)
+            operations.append(shown)
+        return Shown(operations, _critical_path(children, trips), _summed(operations))
+
+    def _result(self, index: int) -> Result | None:
+        result = self._kept[2 * index]
+        assert not isinstance(result, Trip)  # noqa: S101  # those are at the odd places
+        return result
+
+    def _trip(self, index: int) -> Trip | None:
+        trip = self._kept[2 * index + 1]
+        return trip if isinstance(trip, Trip) else None
+
+    def _ready_at(self, children: list[int], trips: list[Trip | None]) -> float:
+        came = [trip.replied_at for trip in map(trips.__getitem__, children) if trip is not None]
+        return max(came, default=self._began_at)
+
+    def _replayed(self, plan: Plan) -> dict[int, tuple[Number, ...]]:
+        """Complete in `plan` what was computed; return the operands of what became ready."""
+        ready = plan.ready()
+        operands: dict[int, tuple[Number, ...]] = {}
+        while ready:
+            operation = ready.pop()
+            operands[operation.index] = operation.operands
+            result = self._result(operation.index)
+            if isinstance(result, int | float):
+                following = plan.complete(operation.index, result)
+                if following is not None:
+                    ready.append(following)
+        operands |= {operation.index: operation.operands for operation, _ in plan.refused}
+        return operands
+
+
+class _Entry(NamedTuple):
+    operation: Operation
+    result: Result
+    trip: Trip | None
+    since: float
+
+
+class SampledTrace:
+    """Sums over the operations of a large job, and a few of them."""
+
+    cost = WHOLE_UP_TO + COST_OF_A_TRACE  # its memory, in operations
+
+    def __init__(self, plan: Plan, began_at: float) -> None:
+        self._plan: Plan | None = plan
+        self._operations = len(plan)
+        self._began_at = began_at
+        self._parents: dict[int, int | None] = {}
+        self._first: list[_Entry] = []
+        self._last: deque[_Entry] = deque(maxlen=SHARE)
+        self._slowest: list[tuple[float, int, _Entry]] = []  # a heap, the quickest on top
+        self._rough: list[_Entry] = []
+        self._queued_s = self._on_the_way_s = 0.0
+        self._attempts = 0
+        self._workers: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        """Return how many operations the job has."""
+        return self._operations
+
+    def came(self, operation: Operation, result: Result, trip: Trip | None, since: float) -> None:
+        """Take a result."""
+        entry = _Entry(operation, result, trip, since)
+        if len(self._first) < SHARE:
+            self._first.append(entry)
+        else:
+            self._last.append(entry)
+        if isinstance(result, OperationFailed):
+            self._keep_rough(entry)
+        if trip is None:
+            return
+        if trip.failed:
+            self._keep_rough(entry)
+        took_s = trip.replied_at - trip.sent_at
+        self._on_the_way_s += took_s
+        self._queued_s += trip.sent_at - since
+        self._attempts += 1 + len(trip.failed)
+        self._workers[trip.worker] += 1
+        slow = (trip.replied_at - since, operation.index, entry)
+        if len(self._slowest) < SHARE:
+            heapq.heappush(self._slowest, slow)
+        elif slow[0] > self._slowest[0][0]:
+            heapq.heapreplace(self._slowest, slow)
+
+    def _keep_rough(self, entry: _Entry) -> None:
+        if len(self._rough) < SHARE:
+            self._rough.append(entry)
+
+    def _entries(self) -> dict[int, _Entry]:
+        slowest = [entry for _, _, entry in self._slowest]
+        entries = [*self._first, *self._last, *slowest, *self._rough]
+        return {entry.operation.index: entry for entry in entries}
+
+    def end(self) -> None:
+        """Let go of the plan, which is large, and of what leads to it."""
+        assert self._plan is not None  # noqa: S101  # a trace ends once
+        entries = {index: _without_chain(entry) for index, entry in self._entries().items()}
+        self._parents = {index: self._plan.parent(index) for index in entries}
+        self._plan = None
+        self._first = list(entries.values())
+        self._last.clear()
+        self._slowest.clear()
+        self._rough.clear()
+
+    def shown(self, under_way: Iterable[UnderWay]) -> Shown:
+        """Return the sample, and some of what has not come back."""
+        shown: dict[int, OperationShown] = {}
+        for index, entry in self._entries().items():
+            told = _of(entry.operation, self._parent(index))
+            _finish(told, entry.result, entry.trip, entry.since, self._began_at)
+            shown[index] = told
+        for waiting in islice(under_way, SHARE):
+            index = waiting.step.index
+            if index not in shown:
+                shown[index] = _of(waiting.step, self._parent(index))
+                _set_off(shown[index], waiting, self._began_at)
+        summary = OperationsSummary(
+            queued_s=round(self._queued_s, 6),
+            on_the_way_s=round(self._on_the_way_s, 6),
+            attempts=self._attempts,
+            workers=dict(self._workers),
+        )
+        return Shown([shown[index] for index in sorted(shown)], [], summary)
+
+    def _parent(self, index: int) -> int | None:
+        return self._parents.get(index) if self._plan is None else self._plan.parent(index)
+
+
+Trace = WholeTrace | SampledTrace
+
+
+class Traces:
+    """The traces of the jobs that run, and of the latest that have ended.
+
+    Of those, as many are kept as have `limit` operations together.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._running: dict[JobId, Trace] = {}
+        self._ended: OrderedDict[JobId, Trace] = OrderedDict()
+        self._cost = 0  # of the ended ones
+
+    def begin(self, job_id: JobId, plan: Plan, now: float) -> Trace:
+        """Return a new trace for a job that is about to run."""
+        operations = len(plan)
+        trace: Trace
+        if operations <= WHOLE_UP_TO:
+            trace = WholeTrace(operations, now)
+        else:
+            trace = SampledTrace(plan, now)
+        self._running[job_id] = trace
+        return trace
+
+    def end(self, job_id: JobId) -> None:
+        """Let the trace of a job be one of the ended: the oldest of them make room."""
+        trace = self._running.pop(job_id)
+        trace.end()
+        self._ended[job_id] = trace
+        self._cost += trace.cost
+        while self._cost > self._limit:
+            self._cost -= self._ended.popitem(last=False)[1].cost
+
+    def get(self, job_id: JobId) -> Trace | None:
+        """Return the trace of a job, or `None` if there is none, or none any more."""
+        running = self._running.get(job_id)
+        return self._ended.get(job_id) if running is None else running
+
+
+def _without_chain(entry: _Entry) -> _Entry:
+    operation = entry.operation
+    bare = Operation(operation.index, operation.name, operation.operands, operation.column)
+    return entry._replace(operation=bare)
+
+
+def _children(plan: Plan) -> list[list[int]]:
+    children: list[list[int]] = [[] for _ in range(len(plan))]
+    for index in range(len(plan)):
+        parent = plan.parent(index)
+        if parent is not None:
+            children[parent].append(index)
+    return children
+
+
+def _critical_path(children: list[list[int]], trips: list[Trip | None]) -> list[int]:
+    """Return what the latest operation waited for: going back, what came last at each."""
+    ends = [-1.0 if trip is None else trip.replied_at for trip in trips]
+
+    def came_at(index: int) -> tuple[float, int]:
+        return ends[index], index
+
+    path: list[int] = []
+    candidates = [index for index, end in enumerate(ends) if end >= 0]
+    while candidates:
+        path.append(max(candidates, key=came_at))
+        candidates = [index for index in children[path[-1]] if ends[index] >= 0]
+    return path[::-1]
+
+
+def _summed(operations: Iterable[OperationShown]) -> OperationsSummary:
+    came = [shown for shown in operations if shown.state in ("done", "failed") and shown.worker]
+    return OperationsSummary(
+        queued_s=round(sum(shown.queued_s or 0.0 for shown in came), 6),
+        on_the_way_s=round(sum(shown.on_the_way_s or 0.0 for shown in came), 6),
+        attempts=sum(len(shown.attempts) for shown in came),
+        workers=dict(Counter(str(shown.worker) for shown in came)),
+    )
+
+
+def _planned(plan: Plan, index: int, operands: tuple[Number | None, ...]) -> OperationShown:
+    op1, op2 = operands
+    return OperationShown(
+        index=index,
+        operation=plan.names[index],
+        op1=op1,
+        op2=op2,
+        column=plan.columns[index],
+        parent=plan.parent(index),
+    )
+
+
+def _of(step: Operation | Link, parent: int | None) -> OperationShown:
+    op1: Number | None
+    op2: Number | None
+    if isinstance(step, Operation):
+        op1, op2 = step.operands
+    else:
+        op1, op2 = (None, step.operand) if step.second else (step.operand, None)
+    return OperationShown(
+        index=step.index, operation=step.name, op1=op1, op2=op2, column=step.column, parent=parent
+    )
+
+
+def _finish(
+    shown: OperationShown, result: Result, trip: Trip | None, since: float, began_at: float
+) -> None:
+    if isinstance(result, OperationFailed):
+        shown.state, shown.error = "failed", result.code
+    else:
+        shown.state, shown.result = "done", result
+    if trip is not None:
+        shown.worker = trip.worker
+        shown.attempts = [*_failed(trip.failed), AttemptShown(trip.worker, trip.reason)]
+        # The links of a chain were never ready at the master: their trip began before.
+        shown.queued_s = round(max(0.0, trip.sent_at - since), 6)
+        shown.on_the_way_s = round(trip.replied_at - trip.sent_at, 6)
+        shown.sent_s = round(trip.sent_at - began_at, 6)
+
+
+def _set_off(shown: OperationShown, entry: UnderWay, began_at: float) -> None:
+    shown.state = "queued"
+    shown.attempts = _failed(entry.failed)
+    if entry.worker is not None:
+        shown.state, shown.worker = "sent", entry.worker
+        shown.attempts.append(AttemptShown(entry.worker))
+        shown.queued_s = round(entry.sent_at - entry.since, 6)
+        shown.sent_s = round(entry.sent_at - began_at, 6)
+
+
+def _failed(attempts: Iterable[FailedAttempt]) -> list[AttemptShown]:
+    return [AttemptShown(attempt.worker, attempt.reason) for attempt in attempts]

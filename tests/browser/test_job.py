@@ -1,0 +1,117 @@
+import re
+
+import pytest
+
+from deploy.local import LocalCluster
+from tests.browser.dashboard import Open, call, run
+
+
+@pytest.mark.parametrize(
+    ("task", "operations"),
+    [
+        ("1+(2*3)/4-5", 4),
+        ("((1.5+2)*(8-3)-4/(1+1))*((6+7)*(8-9)+10/(3-1))", 13),
+        ("+".join(map(str, range(100))), 99),
+        ("-(3.5)*2", 2),
+    ],
+)
+def test_the_tree_has_a_node_for_each_operation(
+    open_page: Open, cluster: LocalCluster, task: str, operations: int
+) -> None:
+    """5: Nodes are operations, all but the root hang on another one, and the root is the answer."""
+    page = open_page(cluster.url, f"job/{run(cluster.url, task)}")
+    page.wait(".node")
+    assert page.count(".node") == operations
+    assert page.count(".edge") == operations - 1
+    assert page.texts(".node:first-of-type .came") == [f"= {eval(task)}"]
+
+
+def test_the_table_says_the_same_as_the_tree(open_page: Open, cluster: LocalCluster) -> None:
+    """5: For screen readers there is a row for each node, with its value and its worker."""
+    job_id = run(cluster.url, "(1+2)*(3+4)")
+    page = open_page(cluster.url, f"job/{job_id}")
+    page.wait("#operations tr")
+    told = call(f"{cluster.url}/job/{job_id}/operations")["operations"]
+    rows = page.page.eval_on_selector_all(
+        "#operations tr", "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+    )
+    assert [(row[0], row[3], row[6]) for row in rows] == [
+        (str(operation["index"]), str(operation["result"]), operation["worker"])
+        for operation in told
+    ]
+
+
+def test_the_timeline_has_a_row_for_each_worker(open_page: Open, cluster: LocalCluster) -> None:
+    """5: Every worker that took part has a row, and every operation is in a call of one."""
+    job_id = run(cluster.url, "+".join(["(1.5*2)"] * 60))
+    page = open_page(cluster.url, f"job/{job_id}")
+    page.wait(".call")
+    told = call(f"{cluster.url}/job/{job_id}/operations")["operations"]
+    rows = page.texts(".timeline .row:not(.axis) .name")
+    assert sorted(rows) == sorted({operation["worker"] for operation in told})
+
+
+def test_what_one_points_at_is_marked_everywhere(open_page: Open, cluster: LocalCluster) -> None:
+    """5: A node, its bar, its row and its sign in the expression are linked."""
+    page = open_page(cluster.url, f"job/{run(cluster.url, '10/4')}")
+    page.wait(".node").hover()
+    page.wait(".node.marked")
+    page.wait(".call.marked")
+    page.wait("#operations .marked")
+    assert page.text("#job-task mark") == "/"
+
+
+def test_the_critical_path_is_marked(open_page: Open, cluster: LocalCluster) -> None:
+    """5: A chain is all critical: in the tree, in the timeline and in the table."""
+    page = open_page(cluster.url, f"job/{run(cluster.url, '1.5/2/3')}")
+    page.wait(".node")
+    assert page.count(".node.critical") == 2
+    assert page.count(".edge.critical") == 1
+    assert page.count(".call.critical") >= 1
+    assert page.texts("#operations .path") == ["critical", "critical"]
+
+
+def test_the_tree_is_walked_with_the_arrows(open_page: Open, cluster: LocalCluster) -> None:
+    """Down goes to the first child, right to its neighbour, up to the parent."""
+    page = open_page(cluster.url, f"job/{run(cluster.url, '(1+2)*(3-4)')}")
+    page.wait(".node[tabindex='0']").focus()
+    signs = []
+    for key in ("ArrowDown", "ArrowRight", "ArrowUp"):
+        page.page.keyboard.press(key)
+        signs.append(page.text("#job-task mark"))
+    assert signs == ["+", "-", "*"]
+
+
+def test_a_huge_tree_is_capped_and_says_so(open_page: Open, cluster: LocalCluster) -> None:
+    """5: Of 20,000 operations at most 300 are drawn, and the page says of how many."""
+    page = open_page(cluster.url, f"job/{run(cluster.url, '+'.join(['1'] * 20_001))}")
+    page.wait("#tree-note", "20,000 operations")
+    assert page.count(".node") <= 300
+    page.wait("#operations-note", "100 of 20,000 shown")
+    assert page.count("#operations tr") == 100
+
+
+def test_a_failed_operation_is_red(open_page: Open, cluster: LocalCluster) -> None:
+    """5: The node that failed is marked, and the sentence of the job is there."""
+    page = open_page(cluster.url, f"job/{run(cluster.url, '5*(1/(2-2))')}")
+    page.wait("#job-answer", "column 5")
+    assert page.texts(".node[data-state='failed'] .came") == ["division_by_zero"]
+
+
+def test_an_unfinished_job_says_why(open_page: Open) -> None:
+    """Without a worker a job waits, the page says for what, and shows the answer when it comes."""
+    with LocalCluster(0, ["--data", ""]) as cluster:
+        job_id = call(f"{cluster.url}/submit", {"task": "6*7"})["job_id"]
+        page = open_page(cluster.url, f"job/{job_id}")
+        page.wait("#job-state", "unfinished")
+        page.wait("#job-why li")
+        cluster.start_worker()
+        page.wait("#job-answer", "= 42")
+        page.wait(".node .came", "= 42")
+        assert page.count("#job-why li") == 0
+
+
+def test_an_unknown_job_is_said_to_be_unknown(open_page: Open, cluster: LocalCluster) -> None:
+    """A link to a job that never was leads to a sentence, not to an empty page."""
+    page = open_page(cluster.url, "job/999999999999999999")
+    page.wait("#job-problem:not([hidden])", re.compile("no job has the id 9"))

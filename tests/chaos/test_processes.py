@@ -1,0 +1,342 @@
+"""Faults of real processes: disks, locks, signals, limits, and clients in numbers.
+
+The numbers are rows of the table in docs/reliability.md.
+"""
+
+import asyncio
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from deploy.local import ROOT, LocalCluster, StartFailed
+from engine.client.api import MasterClient
+from engine.client.errors import ApiError, MasterUnreachable
+from engine.roof import open_files
+from engine.store.database import FILE
+from tests.chaos.processes import (
+    MIB,
+    Connection,
+    KeepingOn,
+    a_cluster,
+    connections,
+    errors,
+    fill,
+    peak_memory,
+    submit,
+    tasks,
+    until_states,
+    wrong_answers,
+)
+
+pytestmark = pytest.mark.gen_test
+
+EXIT_DAMAGED, EXIT_UNAVAILABLE, EXIT_BROKE, EXIT_IN_USE = 65, 69, 70, 75
+ONE_BY_ONE = ("--set", "dispatch.batch=1")  # each operation a call of its own: it takes a while
+
+
+# 15: power cuts
+
+
+async def test_15_what_is_answered_was_synced_before(tmp_path: Path) -> None:
+    """Seen by the kernel: the disk has confirmed the WAL before the first byte of the answer."""
+    if shutil.which("strace") is None:
+        pytest.skip("the kernel's view needs strace")
+    trace = tmp_path / "trace"
+    calls = "trace=fdatasync,fsync,recvfrom,sendto"
+    strace = ("strace", "-f", "-y", "-o", str(trace), "-e", calls, "-s", "32")
+    async with a_cluster(0, "--data", str(tmp_path / "data"), under=strace) as (_, client):
+        await client.submit("1+1")
+    lines = trace.read_text().splitlines()
+    asked = next(at for at, line in enumerate(lines) if "POST /submit" in line)
+    answered = next(at for at, line in enumerate(lines) if at > asked and "HTTP/1.1 200 OK" in line)
+    between = "\n".join(lines[asked:answered])
+    assert re.search(rf"fdatasync\(\d+<.*{re.escape(FILE)}-wal>", between), between
+    assert re.search(r"fdatasync.*= 0$", between, re.MULTILINE), between  # and it had come back
+
+
+# 16: disks
+
+
+@contextmanager
+def a_small_disk(folder: Path, mib: int) -> Iterator[Path]:
+    """Mount a file system of a few MiB; skips where only root may."""
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)],
+        check=False,
+        capture_output=True,
+    )
+    if mounted.returncode != 0:
+        pytest.skip("a small disk needs the right to mount")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+async def until_refused(
+    client: MasterClient, at_once: int
+) -> tuple[dict[int, str], ApiError | MasterUnreachable]:
+    """Submit until no more is taken; return the jobs that were, and the refusal."""
+    jobs: dict[int, str] = {}
+    while True:
+        try:
+            jobs |= await submit(client, tasks(at_once, len(jobs)))
+        except (ApiError, MasterUnreachable) as error:
+            return jobs, error
+
+
+async def test_16_on_a_full_disk_submits_are_refused_and_taken_again_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    """Nothing that was acknowledged is lost by it, and the master goes on meanwhile."""
+    with a_small_disk(tmp_path, 4) as disk:
+        filler = disk / "filler"
+        filler.write_bytes(bytes(3 * MIB))
+        async with a_cluster(0, "--data", str(disk)) as (cluster, client):
+            jobs, refusal = await until_refused(client, 100)
+            assert isinstance(refusal, ApiError)
+            assert (refusal.status, refusal.code) == (503, "storage_unavailable")
+            assert refusal.retry_after_s
+            assert "full" in refusal.detail
+            assert len(await client.jobs()) == 100
+            filler.unlink()
+            jobs |= await submit(client, ["1+1"])
+            cluster.start_worker()
+            assert await wrong_answers(client, jobs) == []
+
+
+async def test_16_a_write_that_fails_ends_the_master_and_loses_nothing(tmp_path: Path) -> None:
+    """What the kernel kept is unknown, so a new start must look."""
+    async with a_cluster(0, "--data", str(tmp_path)) as (cluster, client):
+        jobs = await submit(client, tasks(100))
+        resource.prlimit(cluster.master.pid, resource.RLIMIT_FSIZE, (MIB // 2, MIB // 2))
+        more, refusal = await until_refused(client, 100)
+        jobs |= more
+        assert getattr(refusal, "status", 503) == 503
+        assert cluster.master.popen.wait() == EXIT_BROKE
+        assert any("store has failed" in line for line in cluster.master.seen)
+        cluster.start_master()
+        cluster.start_worker()
+        assert await wrong_answers(client, jobs) == []
+
+
+# 17, 18, 37: masters that must not start
+
+
+def refused_start(*arguments: str) -> StartFailed:
+    """Start a master that refuses to, and return what it said."""
+    with pytest.raises(StartFailed) as refused, LocalCluster(0, arguments):
+        pass
+    return refused.value
+
+
+async def test_17_a_second_master_on_the_same_record_is_refused(tmp_path: Path) -> None:
+    """It says who holds it; the first one goes on."""
+    async with a_cluster(1, "--data", str(tmp_path)) as (cluster, client):
+        refused = refused_start("--data", str(tmp_path))
+        assert refused.code == EXIT_IN_USE
+        assert f"pid {cluster.master.pid} on " in str(refused)
+        assert await wrong_answers(client, await submit(client, tasks(10))) == []
+
+
+def test_18_a_damaged_record_is_refused_and_nothing_is_deleted(tmp_path: Path) -> None:
+    """It says what is damaged and what to do."""
+    fill(tmp_path, 10_000)
+    content = (tmp_path / FILE).read_bytes()
+    damaged = content[:4096] + b"\xff" * (len(content) - 4096)
+    (tmp_path / FILE).write_bytes(damaged)
+    refused = refused_start("--data", str(tmp_path))
+    assert refused.code == EXIT_DAMAGED
+    assert f"{FILE} is damaged" in str(refused)
+    assert "restore a backup" in str(refused)
+    assert (tmp_path / FILE).read_bytes() == damaged
+
+
+@pytest.mark.parametrize("program", ["master.py", "worker.py"])
+def test_37_without_assertions_nothing_starts(program: str) -> None:
+    """Tornado checks with them where a request ends."""
+    started = subprocess.run(
+        [sys.executable, "-O", str(ROOT / program)], check=False, capture_output=True, text=True
+    )
+    assert started.returncode == EXIT_UNAVAILABLE
+    assert "run it without -O" in started.stderr
+
+
+# 20: the master itself asleep
+
+
+@pytest.mark.parametrize("whole_machine", [False, True])
+async def test_20_when_the_master_was_asleep_nobody_else_is_blamed(
+    tmp_path: Path, whole_machine: bool
+) -> None:
+    """It wakes to find every time-out passed at once; workers were there, or slept as well."""
+    async with a_cluster(3, "--data", str(tmp_path), *ONE_BY_ONE) as (cluster, client):
+        jobs = await submit(client, tasks(500))
+        await client.job(min(jobs), wait_s=60)  # from here on calls are on their way
+        everybody = [*(cluster.workers if whole_machine else ()), cluster.master]
+        for process in everybody:
+            process.signal(signal.SIGSTOP)
+        await asyncio.sleep(3)  # in real time: that is what the row is about
+        before = len(cluster.master.seen)
+        for process in reversed(everybody):
+            process.signal(signal.SIGCONT)
+        assert await wrong_answers(client, jobs) == []
+        assert [worker.state for worker in await client.workers()] == ["live"] * 3
+        after = cluster.master.seen[before:]
+        assert [line for line in after if "dead" in line or "suspect" in line] == []
+
+
+# 27, 28, 29: clients in numbers, clients that go, clients that try again
+
+
+async def test_27_ten_thousand_submits_at_once_are_all_answered_in_bounded_memory(
+    tmp_path: Path,
+) -> None:
+    """From a thousand connections; 200, or 503 with a time to come back."""
+    open_files(4096)
+    async with (
+        a_cluster(1, "--data", str(tmp_path)) as (cluster, _),
+        connections(cluster.master.port, 1000) as many,
+    ):
+
+        async def ten(connection: Connection) -> list[tuple[int, bool]]:
+            answers = []
+            for number in range(10):
+                status, head, _ = await connection.ask("POST", "/submit", {"task": f"{number}+1"})
+                answers.append((status, b"Retry-After" in head))
+            return answers
+
+        answers = [answer for ten in await asyncio.gather(*map(ten, many)) for answer in ten]
+        assert len(answers) == 10_000
+        assert set(answers) <= {(200, False), (503, True)}
+        assert peak_memory(cluster.master) < 500 * MIB
+
+
+async def test_28_clients_that_break_off_leave_their_jobs_and_no_trace(tmp_path: Path) -> None:
+    """Some before the commit, some after it: it is there or it is not."""
+    async with (
+        a_cluster(1, "--data", str(tmp_path)) as (cluster, client),
+        connections(cluster.master.port, 300) as broken,
+    ):
+        for number, connection in enumerate(broken):
+            connection.send("POST", "/submit", {"task": f"{number}+1"})
+            if number % 3 == 0:
+                await connection.writer.drain()
+                await asyncio.sleep(0)
+            connection.reset()
+        assert await wrong_answers(client, await submit(client, tasks(10))) == []
+        jobs = {job.job_id: job.task for job in await client.jobs(limit=1000)}
+        assert len(set(jobs.values())) == len(jobs)
+        assert await wrong_answers(client, jobs) == []
+        assert errors(cluster.master) == []
+
+
+@pytest.mark.parametrize("crash_at", ["submit.parsed", "write.before_commit", "write.committed"])
+async def test_29_the_same_key_gives_one_job_also_across_a_kill(
+    tmp_path: Path, crash_at: str
+) -> None:
+    """Whether the master died before it was durable or after."""
+    async with a_cluster(0, "--data", str(tmp_path)) as (cluster, client):
+        cluster.master.kill()
+        cluster.start_master(crash_at)
+        with pytest.raises(MasterUnreachable):
+            await client.submit("2*3", idempotency_key="once")
+        cluster.master.popen.wait()
+        cluster.start_master()
+        first = await client.submit("2*3", idempotency_key="once")
+        again = await client.submit("2*3", idempotency_key="once")
+        assert first.job_id == again.job_id == 1
+        assert [job.task for job in await client.jobs()] == ["2*3"]
+
+
+# 30, 31: told to stop
+
+
+async def test_30_a_master_that_is_told_to_stop_ends_in_order_and_its_jobs_resume(
+    tmp_path: Path,
+) -> None:
+    """Under load: exit 0 while clients go on submitting, and nothing that was taken is lost."""
+    async with a_cluster(2, "--data", str(tmp_path), *ONE_BY_ONE) as (cluster, client):
+        load = KeepingOn(client)
+        submitting = asyncio.create_task(load.run())
+        load.jobs |= await submit(client, tasks(1000))
+        cluster.master.signal(signal.SIGTERM)
+        while True:  # readiness turns red, or nobody is there any more
+            try:
+                if not await client.ready():
+                    break
+            except MasterUnreachable:
+                break
+        assert await asyncio.to_thread(cluster.master.popen.wait) == 0
+        assert f"{FILE}-wal" not in os.listdir(tmp_path), "the WAL should be brought in"
+        assert errors(cluster.master) == []
+        cluster.start_master()
+        load.stop()
+        await submitting
+        assert await wrong_answers(client, load.jobs) == []
+
+
+async def test_31_a_rolling_restart_of_all_workers_fails_no_job(tmp_path: Path) -> None:
+    """Each takes leave, finishes what it has, and another one comes."""
+    async with a_cluster(3, "--data", str(tmp_path)) as (cluster, client):
+        load = KeepingOn(client)
+        submitting = asyncio.create_task(load.run())
+        for _ in range(3):
+            worker = cluster.workers.pop(0)
+            assert await asyncio.to_thread(worker.stop) == 0
+            assert errors(worker) == []
+            await asyncio.to_thread(cluster.start_worker)
+            await until_states(client, "live", "live", "live")
+        load.stop()
+        await submitting
+        assert await wrong_answers(client, load.jobs) == []
+        assert errors(cluster.master) == []
+
+
+# 34: connections without an end
+
+
+async def test_34_with_few_files_and_many_idle_connections_jobs_go_on(tmp_path: Path) -> None:
+    """Connections over the bound are closed; files are left for workers and the store."""
+    few_files = ("prlimit", "--nofile=256:256")
+    arguments = ("--data", str(tmp_path), *ONE_BY_ONE, "--set", "workers.max=10")
+    async with (
+        a_cluster(2, *arguments, under=few_files) as (cluster, client),
+        connections(cluster.master.port, 1) as (ours,),
+    ):
+        status, _, _ = await ours.ask("POST", "/submit", {"tasks": tasks(300)})
+        assert status == 200
+        async with connections(cluster.master.port, 400):
+            for job_id in range(1, 301):
+                _, _, body = await ours.ask("GET", f"/job/{job_id}?wait=60")
+                assert b'"finished":true' in body
+        assert await wrong_answers(client, await submit(client, tasks(10))) == []
+        assert errors(cluster.master) == []
+
+
+# A long record
+
+
+def test_a_master_starts_with_a_hundred_thousand_unfinished_jobs(tmp_path: Path) -> None:
+    """They wait in the store, not in memory; the oldest is the first to be done."""
+    fill(tmp_path, 100_000)
+
+    async def law() -> None:
+        async with a_cluster(0, "--data", str(tmp_path)) as (cluster, client):
+            assert await client.ready()
+            assert (await client.job(100_000)).finished is False
+            cluster.start_worker()
+            assert (await client.job(1, wait_s=60)).answer == 1
+            assert peak_memory(cluster.master) < 300 * MIB
+            os.kill(cluster.master.pid, signal.SIGKILL)
+
+    asyncio.run(law())

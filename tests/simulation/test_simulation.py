@@ -1,0 +1,40 @@
+"""The whole master under random faults: every law holds in every seed, whose history is one."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.simulation.script import simulate, simulate_power_cuts
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_every_law_holds_whatever_happens(seed: int) -> None:
+    """Workers die, hang and talk nonsense, masters are killed; nobody is told anything wrong."""
+    assert simulate(str(seed)).broken == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_law_holds_through_power_cuts(seed: int) -> None:
+    """What was acknowledged is there, what was finished stays as it was."""
+    assert simulate_power_cuts(str(seed)).broken == []
+
+
+@pytest.mark.parametrize("seed", ["3", "19"])
+def test_a_seed_has_one_history(seed: str) -> None:
+    """Byte for byte, in another process too, however that one hashes its strings."""
+    here = "\n".join(simulate(seed).history)
+    for hash_seed in ("1", "2"):
+        assert _history_elsewhere(seed, hash_seed) == here
+
+
+def _history_elsewhere(seed: str, hash_seed: str) -> str:
+    command = (
+        f"from tests.simulation.script import simulate as s; print(*s('{seed}')[2], sep='\\n')"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    ran = subprocess.run(
+        [sys.executable, "-c", command], env=environment, capture_output=True, check=True
+    )
+    return ran.stdout.decode().removesuffix("\n")
