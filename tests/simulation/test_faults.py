@@ -678,10 +678,11 @@ def test_row_32_nothing_travels_beside_what_may_be_poison() -> None:
             worker.server.kills = is_poison
         poison = await world.submit(f"({POISON}*3)+1")
         await world.until(lambda: sum(not worker.server.up for worker in workers) == 2)
+        (third,) = (worker for worker in workers if worker.server.up)
+        await a_call_in_hand(world, third)
         innocent = await world.submit("1*2+3*4")
         await world.ending(poison)
-        died = [call.url for call in work_calls(world) if call.fate == "died"]
-        assert died.count(died[-1]) == 1
+        assert len(work_calls(world, third)) == 1
         for worker in workers:
             worker.start()
         assert right(await world.ending(innocent), 14)
