@@ -402,6 +402,22 @@ def test_rows_14_and_15_a_finished_job_never_changes() -> None:
     play(scenario)
 
 
+def test_a_job_that_is_cancelled_as_it_begins_leaves_nothing_behind() -> None:
+    """It waited in the store when the client asked, and runs when that is done: it is stopped."""
+
+    async def scenario(world: World) -> None:
+        job_id = await world.submit("6*7")
+        await world.master.kill()
+        await world.master.start()
+        world.laws.cancelled.add(job_id)
+        await world.engine.cancel(job_id)
+        await world.pass_time(0.1)
+        assert world.engine.running == 0
+        assert world.running.dispatcher.queued == 0
+
+    play(scenario)
+
+
 def test_row_16_a_full_disk_refuses_submits_and_loses_nothing() -> None:
     """`storage_unavailable`; jobs that run end when there is room again."""
 
