@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from tests.simulation.script import Report, figures, simulate, simulate_power_cuts
 
@@ -26,13 +26,13 @@ def main() -> int:
     seeds = [str(seed) for seed in range(asked.first, asked.first + asked.seeds)]
     began = time.monotonic()
     if asked.history:
-        reports = [runner(seed) for seed in seeds]
-        for report in reports:
-            print("\n".join(report.history))
-        return _summary(reports, began, power_cuts=asked.power_cuts)
-    with multiprocessing.get_context("spawn").Pool(asked.jobs) as pool:
-        reports = list(pool.imap(functools.partial(figures, runner), seeds, chunksize=4))
-    return _summary(reports, began, power_cuts=asked.power_cuts)
+        reports = [_told(runner(seed), asked) for seed in seeds]
+    else:
+        with multiprocessing.get_context("spawn").Pool(asked.jobs) as pool:
+            ran = pool.imap_unordered(functools.partial(figures, runner), seeds, chunksize=4)
+            reports = [_told(report, asked) for report in ran]
+    print(_summary(reports, time.monotonic() - began))
+    return 1 if any(report.broken for report in reports) else 0
 
 
 def _arguments() -> argparse.Namespace:
@@ -45,25 +45,29 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _summary(reports: Iterable[Report], began: float, *, power_cuts: bool) -> int:
-    reports = list(reports)
-    broken = [report for report in reports if report.broken]
-    mode = " --power-cuts" if power_cuts else ""
-    for report in broken:
+def _told(report: Report, asked: argparse.Namespace) -> Report:
+    """Print a seed's history if that is asked for, and its broken laws as soon as it is known."""
+    if report.history:
+        print("\n".join(report.history))
+    if report.broken:
         print(f"seed {report.seed}: {len(report.broken)} broken")
         for sentence in report.broken[:SHOWN]:
             print(f"    {sentence[:500]}")
-        print(f"    python -m tests.simulation 1 --first {report.seed}{mode} --history")
-    took_s = time.monotonic() - began
-    print(
-        f"{len(reports)} seeds, {len(broken)} of them with broken laws:"
+        mode = " --power-cuts" if asked.power_cuts else ""
+        replay = f"python -m tests.simulation 1 --first {report.seed}{mode} --history"
+        print(f"    {replay}", flush=True)
+    return report
+
+
+def _summary(reports: list[Report], took_s: float) -> str:
+    return (
+        f"{len(reports)} seeds, {sum(bool(report.broken) for report in reports)} with broken laws:"
         f" {sum(report.jobs for report in reports):,} jobs,"
         f" {sum(report.faults for report in reports):,} faults,"
         f" {sum(report.lives for report in reports):,} lives of a master,"
         f" {sum(report.virtual_s for report in reports) / 3600:.1f} virtual hours"
         f" in {took_s:.0f} s ({len(reports) / took_s:.1f} seeds/s)"
     )
-    return 1 if broken else 0
 
 
 if __name__ == "__main__":
