@@ -246,11 +246,7 @@ class Engine:
     async def cancel(self, job_id: JobId) -> Job:
         """Finish a job with the error `cancelled`, unless it has finished before."""
         job = await self.job(job_id)
-        running = self._running.get(job_id)
-        job = await self._finish(job, Outcome(error="cancelled", detail="cancelled by a client"))
-        if running is not None:
-            running.cancel()
-        return job
+        return await self._finish(job, Outcome(error="cancelled", detail="cancelled by a client"))
 
     async def operations(self, job_id: JobId) -> JobOperations:
         """Return what is known of the operations of a job. Raises `JobNotFound`, `TraceNotKept`."""
@@ -425,8 +421,11 @@ class Engine:
                 await self._clock.sleep(STORE_RETRY_S)
         crash_point("finish.stored")
         # In the same step in which waiters are told: whoever asks later looks in the store. Its
-        # coroutine may be on its way out still, be it by its own end or by being cancelled.
-        self._running.pop(job.job_id, None)
+        # coroutine may be on its way out still, be it by its own end or by being cancelled. It may
+        # also have begun while the outcome was stored: so it is looked for here, and not before.
+        running = self._running.pop(job.job_id, None)
+        if running is not None and running is not asyncio.current_task():
+            running.cancel()
         if log.isEnabledFor(logging.DEBUG):
             log.debug("job %d has finished", job.job_id, extra=self._about(job.job_id))
         self._trace_parents.pop(job.job_id, None)

@@ -253,8 +253,10 @@ class ScriptedTransport:
         self._open: dict[Call, None] = {}
         self._cut = False
 
-    async def compute(self, url: str, body: bytes, timeout_s: float) -> Reply:
-        """POST to a scripted worker."""
+    async def compute(
+        self, url: str, body: bytes, timeout_s: float, trace_parent: str | None = None
+    ) -> Reply:
+        """POST to a scripted worker, which makes nothing of a trace."""
         return await self._request(url, body, timeout_s)
 
     async def health(self, url: str, timeout_s: float) -> Reply:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from typing import NamedTuple
 
+from engine.arithmetic import compute
 from engine.job import Number
 from engine.pool import State
 from engine.settings import MasterSettings
@@ -185,14 +186,12 @@ async def join(troubles: Troubles) -> None:
         _fit(world, world.add_worker(batch=1, chains=False), troubles.random)
     else:
         liar = world.add_worker()
-        liar.server.arithmetic = _in_floats
+        liar.server.arithmetic = in_floats
         world.laws.liars.add(liar.url)
 
 
-def _in_floats(name: str, operands: tuple[Number, ...]) -> Number:
+def in_floats(name: str, operands: tuple[Number, ...]) -> Number:
     """Compute as a language does that has floats only."""
-    from engine.arithmetic import compute
-
     return compute(name, tuple(float(operand) for operand in operands))
 
 

@@ -9,14 +9,16 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from engine.errors import StoreError
+from engine.exchange import Reply
 from engine.job import Job
 from engine.pool import State
 from engine.settings import DispatchSettings, JobsSettings, MasterSettings, WorkersSettings
 from tests.simulation import nonsense
-from tests.simulation.laws import POISON, is_examination, is_poison
+from tests.simulation.laws import MARK, POISON, is_examination, is_poison
 from tests.simulation.loop import run
 from tests.simulation.machines import WorkerMachine
 from tests.simulation.network import Call
+from tests.simulation.script import in_floats
 from tests.simulation.world import World
 
 SLOW_OPERATION_S = 0.2  # long enough for a script to meet it half-way
@@ -282,6 +284,45 @@ def test_rows_6_and_7_what_failed_at_one_worker_goes_to_another(kind: str) -> No
     play(scenario)
 
 
+def test_an_operation_that_fails_everywhere_is_given_up_after_its_attempts() -> None:
+    """`attempts_exhausted` after ten: nobody waits for ever for workers that only talk nonsense."""
+
+    async def scenario(world: World) -> None:
+        workers = await world.with_live(4)
+        for worker in workers:
+            worker.misbehave(lambda items, _: _garbage() if items[0]["op1"] == MARK else None)
+        job = await world.answer(f"({MARK}*3)+1")
+        assert job.outcome is not None
+        assert job.outcome.error == "attempts_exhausted"
+        assert sum(call.fate == "faulty" for call in work_calls(world)) == 10
+
+    async def lawless() -> None:
+        world = World("scenario", UNHEDGED)
+        async with world:
+            await scenario(world)
+
+    run(lawless())  # the laws know of no world in which all workers go mad at once
+
+
+def _garbage() -> tuple[str, Reply]:
+    return "faulty", Reply(200, b"garbage")
+
+
+def test_row_11_a_worker_that_computes_in_floats_is_rejected() -> None:
+    """Its examination shows it; no operation of a job ever comes to it."""
+
+    async def scenario(world: World) -> None:
+        liar = world.add_worker()
+        liar.server.arithmetic = in_floats
+        world.laws.liars.add(liar.url)
+        await world.with_live(1)
+        for _ in range(4):
+            assert right(await world.answer("6*7"), 42)
+        assert world.state(liar) is State.REJECTED
+
+    play(scenario)
+
+
 def test_row_9_an_answer_to_another_question_is_enough_to_be_examined_again() -> None:
     """It counts threefold: the first one takes the worker out."""
 
@@ -357,6 +398,22 @@ def test_rows_14_and_15_a_finished_job_never_changes() -> None:
         await world.master.start()
         for job in before:
             assert await world.ending(job.job_id) == job
+
+    play(scenario)
+
+
+def test_a_job_that_is_cancelled_as_it_begins_leaves_nothing_behind() -> None:
+    """It waited in the store when the client asked, and runs when that is done: it is stopped."""
+
+    async def scenario(world: World) -> None:
+        job_id = await world.submit("6*7")
+        await world.master.kill()
+        await world.master.start()
+        world.laws.cancelled.add(job_id)
+        await world.engine.cancel(job_id)
+        await world.pass_time(0.1)
+        assert world.engine.running == 0
+        assert world.running.dispatcher.queued == 0
 
     play(scenario)
 
@@ -623,6 +680,28 @@ def test_row_32_poison_kills_three_workers_and_no_more_when_it_takes_its_time() 
         assert job.outcome.error == "poison_operation"
         await world.pass_time(1.0)
         assert sum(not worker.server.up for worker in workers) == 3
+
+    play(scenario)
+
+
+def test_row_32_nothing_travels_beside_what_may_be_poison() -> None:
+    """The third worker dies with nothing else in hand, though others wait for it."""
+
+    async def scenario(world: World) -> None:
+        workers = await world.with_live(3)
+        for worker in workers:
+            worker.server.operation_s = 0.05
+            worker.server.kills = is_poison
+        poison = await world.submit(f"({POISON}*3)+1")
+        await world.until(lambda: sum(not worker.server.up for worker in workers) == 2)
+        (third,) = (worker for worker in workers if worker.server.up)
+        await a_call_in_hand(world, third)
+        innocent = await world.submit("1*2+3*4")
+        await world.ending(poison)
+        assert len(work_calls(world, third)) == 1
+        for worker in workers:
+            worker.start()
+        assert right(await world.ending(innocent), 14)
 
     play(scenario)
 
