@@ -1,8 +1,10 @@
 """What was measured, what it should be, and both as a table. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
+
+HEAD = "| what | aim | figure | | note |\n| --- | --- | --- | --- | --- |"
 
 
 class Aim(NamedTuple):
@@ -53,14 +55,8 @@ def shown(value: float, unit: str = "") -> str:
     return f"{value:,.{digits}f} {unit}".rstrip()
 
 
-def table(figures: Iterable[Figure]) -> str:
-    """Return the figures as a Markdown table."""
-    lines = ["| what | aim | figure | | note |", "| --- | --- | --- | --- | --- |"]
-    lines += [_line(figure) for figure in figures]
-    return "\n".join(lines)
-
-
-def _line(figure: Figure) -> str:
+def line(figure: Figure) -> str:
+    """Return the figure as a line of a Markdown table that begins with `HEAD`."""
     aim, held = "", ""
     if figure.aim is not None:
         sign = "≥" if figure.aim.at_least else "≤"

@@ -31,37 +31,39 @@ async def one_operation(conditions: Conditions) -> list[Figure]:
 
 async def dependent_operations(conditions: Conditions) -> list[Figure]:
     """Measure jobs that leave nothing to do at the same time, or seem to."""
-    chain = float_chain(conditions.rng(), conditions.size(1_000))
-    total = integer_sum(conditions.rng(), conditions.size(10_000))
+    links, terms = conditions.size(1_000), conditions.size(10_000)
+    chain = float_chain(conditions.rng(), links)
+    total = integer_sum(conditions.rng(), terms)
     async with conditions.cluster("chains and sums") as (_, client):
         await timed(client, chain)  # the first one makes the connections
         chains = [1000 * await timed(client, chain) for _ in range(conditions.rounds)]
         sums = [1000 * await timed(client, total) for _ in range(conditions.rounds)]
     return [
-        Figure("a chain of 1,000 operations on floats", median(chains), "ms", at_most(30)),
-        Figure("a sum of 10,000 integers", median(sums), "ms"),
+        Figure(f"a chain of {links:,} operations on floats", median(chains), "ms", at_most(30)),
+        Figure(f"a sum of {terms:,} integers", median(sums), "ms"),
     ]
 
 
 async def beside_a_large_job(conditions: Conditions) -> list[Figure]:
     """Measure others' small jobs, and looks at the large one, while a large one is running."""
-    large = balanced(conditions.rng(), conditions.size(100_000))
+    operations = conditions.size(100_000)
+    large = balanced(conditions.rng(), operations)
     looks: list[list[float]] = []
     ones: list[list[float]] = []
-    async with conditions.cluster("beside jobs of 100,000 operations") as (_, client):
+    async with conditions.cluster("beside large jobs") as (_, client):
         await timed(client, large)
         for _ in range(conditions.rounds):
             looks.append(await _looks_at(client, large))
             ones.append(await _ones_beside(client, large))
     return [
         Figure(
-            "`GET /job/{id}` of a job of 100,000 operations while it runs: p99",
+            f"`GET /job/{{id}}` of a job of {operations:,} operations while it runs: p99",
             _median_of(looks, 0.99),
             "ms",
             at_most(50),
         ),
         Figure(
-            "`1+1` every 20 ms while jobs of 100,000 operations run: p99",
+            f"`1+1` every 20 ms while jobs of {operations:,} operations run: p99",
             _median_of(ones, 0.99),
             "ms",
             at_most(50),

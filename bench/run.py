@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import os
 import platform
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from tempfile import gettempdir
 
 from bench import latency, scaling, throughput
 from bench.conditions import Conditions
-from bench.figures import Figure, at_most, shown, table
+from bench.figures import HEAD, Figure, at_most, line, shown
 
 Measurement = Callable[[Conditions], Awaitable[list[Figure]]]
 
@@ -57,13 +58,19 @@ def machine() -> str:
     )
 
 
-async def measure(conditions: Conditions, wanted: list[Measurement]) -> list[Figure]:
-    """Take the measurements one after the other, telling on stderr what is going on."""
-    figures = []
+def leave_in_order() -> None:
+    """Let SIGTERM end this process as Ctrl-C does: what it has started is stopped with it."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
+async def measure(conditions: Conditions, wanted: list[Measurement]) -> None:
+    """Take the measurements one after the other; print each figure as soon as it is there."""
+    print(HEAD, flush=True)
     for measurement in wanted:
         print(f"{measurement.__name__} ...", file=sys.stderr, flush=True)
-        figures += await measurement(conditions)
-    return [*figures, longest_held(conditions)]
+        for figure in await measurement(conditions):
+            print(line(figure), flush=True)
+    print(line(longest_held(conditions)))
 
 
 def main() -> int:
@@ -79,9 +86,10 @@ def main() -> int:
     if unknown:
         parser.error(f"no such measurement: {', '.join(unknown)}; there are {', '.join(by_name)}")
     wanted = [by_name[name] for name in arguments.only] or MEASUREMENTS
+    leave_in_order()
     conditions = Conditions(arguments.scratch, arguments.rounds, arguments.scale)
     print(f"{machine()}, {conditions.fsync_ms():.2f} ms to make 4 KiB durable\n", flush=True)
-    print(table(asyncio.run(measure(conditions, wanted))))
+    asyncio.run(measure(conditions, wanted))
     return 0
 
 

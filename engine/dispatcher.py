@@ -436,8 +436,8 @@ class Dispatcher:
     def _may_hedge(entry: Entry) -> bool:
         lane, operation, _ = entry
         attempts = lane.attempts.get(operation.index)
-        # What a worker died of, perhaps, is not tried on two others at once.
-        return lane.awaits(operation) and not (attempts and attempts.deaths)
+        # Two copies are enough; and what a worker died of, perhaps, is not tried on two at once.
+        return lane.awaits(operation) and not (attempts and (attempts.copies or attempts.deaths))
 
     # When it went wrong
 

@@ -34,12 +34,14 @@ class HealthMonitor:
         pool: WorkerPool,
         transport: Transport,
         settings: WorkersSettings,
+        call_timeout_s: float,
         clock: Clock,
         wakefulness: Wakefulness,
     ) -> None:
         self._pool = pool
         self._transport = transport
         self._settings = settings
+        self._call_timeout_s = call_timeout_s
         self._clock = clock
         self._wakefulness = wakefulness
         self._probes: set[asyncio.Task[None]] = set()
@@ -97,7 +99,7 @@ class HealthMonitor:
                 await self._transport.health(worker.url, timeout_s)
                 self._pool.probe_answered(worker, self._clock.now())
             elif self._settings.examine:
-                await self._examine(worker, timeout_s)
+                await self._examine(worker)
             else:
                 await self._transport.health(worker.url, timeout_s)
                 self._pool.passed(worker, self._clock.now())
@@ -110,25 +112,27 @@ class HealthMonitor:
             else:
                 self._pool.probe_failed(worker, error, now)
 
-    async def _examine(self, worker: Worker, timeout_s: float) -> None:
+    async def _examine(self, worker: Worker) -> None:
         questions = questions_for(worker.operations)
         for question in questions:
-            (result,) = await self._ask(worker, [question], timeout_s, as_array=False)
+            (result,) = await self._ask(worker, [question], as_array=False)
             if not self._is_right(worker, question, result):
                 return
         if worker.batch > 1 and questions:
-            results = await self._ask(worker, questions, timeout_s, as_array=True)
+            results = await self._ask(worker, questions, as_array=True)
             for question, result in zip(questions, results, strict=True):
                 if not self._is_right(worker, question, result):
                     return
         if not questions:
-            await self._transport.health(worker.url, timeout_s)
+            await self._transport.health(worker.url, self._call_timeout_s)
         self._pool.passed(worker, self._clock.now())
 
     async def _ask(
-        self, worker: Worker, questions: list[Operation], timeout_s: float, *, as_array: bool
+        self, worker: Worker, questions: list[Operation], *, as_array: bool
     ) -> list[Result]:
         body = exchange.ask(questions, as_array=as_array)
+        # One whose operations take their time is slow, and not silent: it may have it.
+        timeout_s = self._call_timeout_s * len(questions)
         reply = await self._transport.compute(worker.url, body, timeout_s)
         return exchange.read(reply, questions, as_array=as_array)
 

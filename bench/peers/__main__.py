@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from bench.expressions import Task, float_chain, small_jobs
 from bench.figures import median_ratio, shown
 from bench.peers.redis_server import redis_server
-from bench.run import machine
+from bench.run import leave_in_order, machine
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 47
@@ -201,6 +201,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full sizes")
     arguments = parser.parse_args()
+    leave_in_order()
     print(f"{machine()}\n", flush=True)
     with TemporaryDirectory() as folder, ExitStack() as stack:
         redis_url = stack.enter_context(redis_server(Path(folder)))

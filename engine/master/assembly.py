@@ -59,7 +59,12 @@ class Master:
             self._wakefulness,
         )
         self.health = HealthMonitor(
-            self.pool, transport, settings.workers, clock, self._wakefulness
+            self.pool,
+            transport,
+            settings.workers,
+            settings.dispatch.call_timeout_s,
+            clock,
+            self._wakefulness,
         )
         self.engine = Engine(store, self.dispatcher, settings.jobs, settings.limits, clock, offload)
         self.events = Events(

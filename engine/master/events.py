@@ -124,9 +124,13 @@ class Events:
             self._new_points.append(point)
         change = self._change(now, wall)
         if change is not None:
-            self._feed.add(change)
-            for reader in self._readers:
-                reader.wake()
+            self.tell(change)
+
+    def tell(self, change: Change) -> None:
+        """Put a change into the stream, for whoever reads."""
+        self._feed.add(change)
+        for reader in self._readers:
+            reader.wake()
 
     def _watch(self) -> None:
         self._watched_at = self._clock.now()

@@ -1,4 +1,8 @@
-"""The browser, the clusters and the pages that these tests use."""
+"""The browser, the clusters and the pages that these tests use.
+
+Run them apart from the others: playwright keeps an event loop running in the thread of the tests,
+beside which `asyncio.run` refuses to start another one.
+"""
 
 import os
 from collections.abc import Iterator

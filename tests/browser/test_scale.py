@@ -1,5 +1,5 @@
-from deploy.local import LocalCluster
-from tests.browser.dashboard import Open, call, run, run_all
+from deploy.local import LocalCluster, Process
+from tests.browser.dashboard import Open, run, run_all
 
 WORKERS = 200
 JOBS = 10_000
@@ -8,9 +8,9 @@ ELEMENTS = 1_500  # of the whole page: what a browser lays out without a thought
 
 def test_many_workers_and_jobs_stay_usable(open_page: Open, own_cluster: LocalCluster) -> None:
     """The page stays small, says what it does not show, and leads to all of it."""
-    port = own_cluster.workers[0].port
-    for number in range(WORKERS - len(own_cluster.workers)):
-        call(f"{own_cluster.url}/worker", {"worker_name": f"more-{number}", "port": port})
+    more = str(WORKERS - len(own_cluster.workers))
+    crowd = Process("bench/crowd.py", ["--master", own_cluster.url, "--workers", more])
+    own_cluster.workers.append(crowd)
     failed = run(own_cluster.url, "1/(5-5)")
     run_all(own_cluster.url, ["1+1"] * (JOBS - 1))
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+from engine.messages import Change, JobSeen
 from tests.integration.serving import (
     ServedMaster,
     a_master,
@@ -51,11 +52,12 @@ class Stream:
             if event.kind == "change" and all(key in event.data for key in keys):
                 return event.data
 
-    async def ended(self) -> bool:
-        """Return once the master has ended the stream."""
-        while await self._reader.read(65536):
-            pass
-        return True
+    async def rest(self) -> int:
+        """Read until the master ends the stream; return how many bytes that were."""
+        size = 0
+        while piece := await self._reader.read(65536):
+            size += len(piece)
+        return size
 
     async def _block(self) -> str:
         while "\n\n" not in self._text:
@@ -221,7 +223,7 @@ def test_a_master_on_its_way_out_ends_all_streams() -> None:
             await stream.event()
             master.master.engine.drain()
             master.master.events.close()
-            assert await stream.ended()
+            await stream.rest()
             assert_problem(await master.get("/events"), 503, "draining")
 
     asyncio.run(law())
@@ -239,5 +241,24 @@ def test_a_long_task_is_cut_and_large_integers_are_text_too() -> None:
                 (job,) = (await stream.event()).data["jobs"]
         assert (job["task"], job["task_cut"]) == (text[:200], True)
         assert job["answer_text"] == str(2**53 + 1)
+
+    asyncio.run(law())
+
+
+def test_a_reader_that_does_not_read_is_let_go() -> None:
+    """Nothing is kept for it: what it missed, it never gets."""
+    size, count = 100_000, 2_000
+
+    async def law() -> None:
+        async with a_master() as master, following(master) as stream:
+            await stream.head()
+            events = master.master.events
+            await eventually(lambda: events.readers, lambda: "the reader should be there")
+            for number in range(count):  # far more than sockets and the ring can hold
+                events.tell(Change(0.0, jobs=[JobSeen(number, False, None, "x" * size, 0.0)]))
+                await asyncio.sleep(0)
+            received = await stream.rest()
+            assert events.readers == 0
+        assert received < size * count / 2
 
     asyncio.run(law())

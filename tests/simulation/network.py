@@ -114,6 +114,11 @@ class ScriptedWorker:
             step()
 
     @property
+    def calls_in_hand(self) -> int:
+        """How many calls with operations it has not answered yet."""
+        return sum(not call.is_probe for call in self._open)
+
+    @property
     def busy(self) -> bool:
         """Whether it has calls in hand."""
         return bool(self._open)

@@ -98,3 +98,8 @@ ALL: dict[str, Nonsense] = {
 def sometimes(nonsense: Nonsense, share: float, random: Random) -> Nonsense:
     """Answer nonsense in a share of the calls."""
     return lambda items, as_array: nonsense(items, as_array) if random.random() < share else None
+
+
+def only_arrays(nonsense: Nonsense) -> Nonsense:
+    """Answer nonsense to whoever asks for many at once."""
+    return lambda items, as_array: nonsense(items, as_array) if as_array else None

@@ -126,6 +126,10 @@ class World:
         known = self.entry(worker)
         return None if known is None else known.state
 
+    def state_at(self, url: str) -> State | None:
+        """Return what the pool thinks of whoever is, or was, at an address."""
+        return next((known.state for known in self.running.pool if known.url == url), None)
+
     @property
     def running(self) -> Master:
         """The master that runs."""
@@ -147,6 +151,10 @@ class World:
                 raise AssertionError(f"did not come true within {at_most_s:g} virtual seconds")
             await asyncio.sleep(0.001)
         return self.loop.time() - began
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let virtual time pass, everything going on."""
+        await asyncio.sleep(seconds)
 
     async def submit(self, task: str) -> JobId:
         """Submit a task as a client does, and return its job's id."""

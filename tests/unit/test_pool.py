@@ -442,3 +442,18 @@ def test_two_names_at_one_address_that_both_announce_themselves_both_stay() -> N
         announced(pool, "a", now)
         announced(pool, "b", now)
     assert sorted(worker.name for worker in pool) == ["a", "b"]
+
+
+def test_a_reserved_worker_has_no_other_call_until_the_one_is_over() -> None:
+    """Not even when it was suspect and answers again meanwhile; then it has all its places."""
+    pool = a_pool()
+    worker = admitted(pool)
+    assert pool.acquire(ALL, 0.0) is worker
+    pool.reserve(worker)
+    assert taken(pool) == []
+    pool.probe_failed(worker, GONE, 0.1)
+    pool.probe_answered(worker, 0.2)
+    assert worker.state is State.LIVE
+    assert taken(pool) == []
+    pool.answered(worker, 1, 0.5, 0.5)
+    assert taken(pool) == ["w", "w"]

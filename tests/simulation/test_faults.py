@@ -1,0 +1,653 @@
+"""The table of faults, row by row: what the right behaviour is, in virtual time.
+
+The numbers are those of the table; where it names a time, it is the time that the script sees,
+with the settings as they are by default.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from engine.errors import StoreError
+from engine.job import Job
+from engine.pool import State
+from engine.settings import DispatchSettings, JobsSettings, MasterSettings, WorkersSettings
+from tests.simulation import nonsense
+from tests.simulation.laws import POISON, is_examination, is_poison
+from tests.simulation.loop import run
+from tests.simulation.machines import WorkerMachine
+from tests.simulation.network import Call
+from tests.simulation.world import World
+
+SLOW_OPERATION_S = 0.2  # long enough for a script to meet it half-way
+UNHEDGED = MasterSettings(dispatch=DispatchSettings(hedge_share=0.0))
+Scenario = Callable[[World], Awaitable[None]]
+
+
+def play(scenario: Scenario, settings: MasterSettings | None = None) -> None:
+    """Run a scenario in a world of its own; the laws hold in it too."""
+
+    async def whole() -> list[str]:
+        world = World("scenario", settings)
+        async with world:
+            await scenario(world)
+        return world.laws.broken
+
+    assert run(whole()) == []
+
+
+def work_calls(world: World, worker: WorkerMachine | None = None) -> list[Call]:
+    """Return the calls that carried operations of jobs, to one worker or to all."""
+    return [
+        call
+        for call in world.calls
+        if not call.is_probe
+        and not is_examination(call)
+        and (worker is None or call.url == worker.url)
+    ]
+
+
+async def a_call_in_hand(world: World, worker: WorkerMachine) -> Call:
+    """Wait until the worker has begun a call with operations, and return that."""
+    await world.until(lambda: worker.server.calls_in_hand > 0)
+    return work_calls(world, worker)[-1]
+
+
+def slow_operations(*workers: WorkerMachine) -> None:
+    """Let every operation take its time."""
+    for worker in workers:
+        worker.server.operation_s = SLOW_OPERATION_S
+
+
+def right(job: Job, answer: float) -> bool:
+    """Return whether a job ended with an answer."""
+    return job.outcome is not None and job.outcome.answer == answer
+
+
+# Workers that die
+
+
+def test_row_1_a_worker_that_is_gone_is_left_at_once() -> None:
+    """Refused: another worker within milliseconds, and a probe at once."""
+
+    async def scenario(world: World) -> None:
+        first, _ = await world.with_live(2)
+        first.crash()
+        died_at = world.loop.time()
+        for _ in range(4):
+            assert right(await world.answer("6*7"), 42)
+        assert world.loop.time() - died_at < 0.1
+        assert world.state(first) is State.SUSPECT
+        assert any(call.is_probe and call.url == first.url for call in world.calls)
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("progress", [0.1, 0.9])
+def test_rows_2_and_3_what_a_worker_dies_with_goes_to_another_at_once(progress: float) -> None:
+    """Killed while computing, or just before it replies: re-dispatched within 50 ms."""
+
+    async def scenario(world: World) -> None:
+        first, second = await world.with_live(2)
+        slow_operations(first)
+        job_ids = [await world.submit("6*7") for _ in range(2)]
+        await a_call_in_hand(world, first)
+        await world.pass_time(SLOW_OPERATION_S * progress)
+        first.crash()
+        died_at = world.loop.time()
+        await world.until(lambda: any(c.sent_at >= died_at for c in work_calls(world, second)))
+        assert world.loop.time() - died_at < 0.05
+        for job_id in job_ids:
+            assert right(await world.ending(job_id), 42)
+
+    play(scenario, UNHEDGED)
+
+
+def test_row_4_a_worker_that_hangs_loses_its_operations_and_dies_and_comes_back() -> None:
+    """Elsewhere after the call time-out, DEAD within 3.5 s, LIVE after SIGCONT."""
+
+    async def scenario(world: World) -> None:
+        first, _ = await world.with_live(2)
+        first.hang()
+        hung_at = world.loop.time()
+        for _ in range(3):
+            assert right(await world.answer("6*7"), 42)
+        await world.until(lambda: world.state(first) is State.DEAD)
+        assert world.loop.time() - hung_at < 3.5
+        first.resume()
+        await world.until(lambda: world.state(first) is State.LIVE, 5.0)
+
+    play(scenario)
+
+
+def test_row_4_a_late_reply_is_ignored() -> None:
+    """What another worker answered meanwhile stands, and nothing is counted twice."""
+
+    async def scenario(world: World) -> None:
+        (first,) = await world.with_live(1)
+        job_id = await world.submit("6*7")
+        first.hang()
+        await world.pass_time(0.1)
+        await world.with_live(1)
+        assert right(await world.ending(job_id), 42)
+        first.resume()
+        await world.pass_time(5.0)
+        assert world.state(first) is State.LIVE
+        assert world.running.dispatcher.in_flight == 0
+
+    play(scenario)
+
+
+def test_row_33_a_worker_in_a_crash_loop_is_readmitted_less_and_less_often() -> None:
+    """1, 2, 4 ... seconds, and never more than 30."""
+
+    async def scenario(world: World) -> None:
+        (worker,) = await world.with_live(1)
+        pauses = []
+        for _ in range(8):
+            worker.crash()
+            await world.until(lambda: world.state(worker) is State.DEAD)
+            worker.start()
+            pauses.append(await world.until(lambda: world.state(worker) is State.LIVE))
+        assert pauses[:4] == pytest.approx([1, 2, 4, 8], abs=0.3)
+        assert max(pauses) < 30.5
+
+    play(scenario)
+
+
+# Workers that are slow, busy or mad
+
+
+def test_a_worker_whose_operations_take_their_time_is_admitted() -> None:
+    """An examination may take as long as the calls that it is made of."""
+
+    async def scenario(world: World) -> None:
+        worker = world.add_worker()
+        worker.server.operation_s = 1.5
+        await world.until(lambda: world.state(worker) is State.LIVE)
+        assert right(await world.answer("6*7"), 42)
+
+    play(scenario)
+
+
+def test_row_5_a_slow_worker_gets_less_and_stays() -> None:
+    """Ten times slower than the others: it gets its share of the work, and is not ejected."""
+
+    async def scenario(world: World) -> None:
+        slow, *others = await world.with_live(3)
+        for worker in (slow, *others):
+            worker.server.operation_s = 0.002
+        slow.slow_down(10.0)
+        job_ids = [await world.submit("+".join(f"{n}*1.5" for n in range(40))) for _ in range(20)]
+        for job_id in job_ids:
+            await world.ending(job_id)
+        assert slow.server.computed < min(other.server.computed for other in others) / 3
+        assert world.state(slow) is State.LIVE
+
+    play(scenario)
+
+
+def test_row_5_what_is_late_is_asked_for_elsewhere() -> None:
+    """One operation at a worker that is a thousand times slower: a second copy wins."""
+
+    async def scenario(world: World) -> None:
+        slow, _ = await world.with_live(2)
+        for _ in range(20):
+            await world.answer("6*7")
+        slow.slow_down(1000.0)
+        began = world.loop.time()
+        for _ in range(4):
+            assert right(await world.answer("6*7"), 42)
+        assert world.loop.time() - began < 0.3
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("code", [503, 429])
+def test_row_6_a_busy_worker_has_its_rest_and_is_not_dead(code: int) -> None:
+    """Retry-After is kept: nothing is sent to it for so long, and no attempt is spent."""
+
+    async def scenario(world: World) -> None:
+        (worker,) = await world.with_live(1)
+        worker.misbehave(nonsense.status(code, 1.5))
+        job_id = await world.submit("6*7")
+        await world.until(lambda: len(work_calls(world)) == 1)
+        await world.pass_time(0.1)
+        worker.misbehave(None)
+        assert right(await world.ending(job_id), 42)
+        first, second = work_calls(world)
+        assert 1.5 <= second.sent_at - first.sent_at < 1.8
+        assert world.state(worker) is State.LIVE
+
+    play(scenario)
+
+
+def test_row_6_no_worker_can_ask_for_a_rest_of_an_hour() -> None:
+    """Two seconds are the most."""
+
+    async def scenario(world: World) -> None:
+        (worker,) = await world.with_live(1)
+        worker.misbehave(nonsense.status(503, 3600.0))
+        job_id = await world.submit("6*7")
+        await world.until(lambda: len(work_calls(world)) == 1)
+        await world.pass_time(0.1)
+        worker.misbehave(None)
+        assert right(await world.ending(job_id, 5.0), 42)
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("kind", sorted(nonsense.ALL))
+def test_rows_6_to_10_nonsense_is_never_a_result(kind: str) -> None:
+    """Whatever one of three workers answers, jobs end with the right answers."""
+
+    async def scenario(world: World) -> None:
+        mad, _, _ = await world.with_live(3)
+        mad.misbehave(nonsense.ALL[kind])
+        job_ids = [await world.submit(f"({n}+1)*(2-{n})/7") for n in range(20)]
+        for job_id in job_ids:
+            await world.ending(job_id)  # the laws compare with the oracle
+        assert work_calls(world, mad)
+
+    play(scenario)
+
+
+def test_row_10_an_array_of_the_wrong_length_or_order_is_no_answer_to_any_of_it() -> None:
+    """Not even to those items that would fit."""
+
+    async def scenario(world: World) -> None:
+        mad, _ = await world.with_live(2)
+        for spoil in (nonsense.of_wrong_length, nonsense.of_wrong_order):
+            mad.misbehave(nonsense.only_arrays(spoil))
+            await world.answer("+".join(f"{n}*1.5" for n in range(300)))
+        spoilt = [call for call in work_calls(world, mad) if call.fate == "faulty"]
+        assert spoilt
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("kind", ["500", "garbage"])
+def test_rows_6_and_7_what_failed_at_one_worker_goes_to_another(kind: str) -> None:
+    """No operation comes to the same worker twice while there are others."""
+
+    async def scenario(world: World) -> None:
+        mad, *_ = await world.with_live(3)
+        mad.misbehave(nonsense.ALL[kind])
+        for n in range(12):
+            await world.answer(f"{n}*7")
+        asked = [call.computations[0].op1 for call in work_calls(world, mad)]
+        assert asked
+        assert len(asked) == len(set(asked))
+
+    play(scenario)
+
+
+def test_row_9_an_answer_to_another_question_is_enough_to_be_examined_again() -> None:
+    """It counts threefold: the first one takes the worker out."""
+
+    async def scenario(world: World) -> None:
+        mad, _ = await world.with_live(2)
+        mad.misbehave(nonsense.foreign_operand())
+        for _ in range(3):
+            assert right(await world.answer("6*7"), 42)
+        assert len(work_calls(world, mad)) == 1
+        assert world.state(mad) is not State.LIVE
+
+    play(scenario)
+
+
+# The network
+
+
+@pytest.mark.parametrize(("deaf", "mute"), [(True, True), (True, False), (False, True)])
+def test_row_12_a_partition_is_seen_by_probes_and_heals_by_itself(deaf: bool, mute: bool) -> None:
+    """Announcements that still arrive make no worker LIVE."""
+
+    async def scenario(world: World) -> None:
+        lost, _ = await world.with_live(2)
+        lost.cut_off(deaf=deaf, mute=mute)
+        await world.until(lambda: world.state(lost) is State.DEAD, 5.0)
+        sent = len(work_calls(world, lost))
+        for _ in range(4):
+            assert right(await world.answer("6*7"), 42)
+        assert len(work_calls(world, lost)) == sent
+        lost.heal()
+        await world.until(lambda: world.state(lost) is State.LIVE, 10.0)
+
+    play(scenario)
+
+
+def test_row_13_no_call_looks_a_name_up() -> None:
+    """The pool keeps addresses: every call goes to one, whatever becomes of names."""
+
+    async def scenario(world: World) -> None:
+        await world.with_live(2)
+        await world.answer("1+(2*3)/4-5")
+        assert {call.url for call in world.calls} <= {worker.url for worker in world.workers}
+        assert all(worker.url.startswith("http://10.0.0.") for worker in world.workers)
+
+    play(scenario)
+
+
+# The master
+
+
+def test_rows_14_and_15_an_acknowledged_job_survives_the_masters_death() -> None:
+    """It ends with the right answer in a later life; ids go on from there."""
+
+    async def scenario(world: World) -> None:
+        job_ids = [await world.submit(f"{n}*2") for n in range(5)]
+        await world.master.kill()
+        await world.master.start()
+        await world.with_live(1)
+        for n, job_id in enumerate(job_ids):
+            assert right(await world.ending(job_id), 2 * n)
+        assert await world.submit("1+1") > max(job_ids)
+
+    play(scenario)
+
+
+def test_rows_14_and_15_a_finished_job_never_changes() -> None:
+    """Read again after a death, it is what it was."""
+
+    async def scenario(world: World) -> None:
+        await world.with_live(1)
+        before = [await world.answer(task) for task in ("6*7", "1/0", "1/3")]
+        await world.master.kill()
+        await world.master.start()
+        for job in before:
+            assert await world.ending(job.job_id) == job
+
+    play(scenario)
+
+
+def test_row_16_a_full_disk_refuses_submits_and_loses_nothing() -> None:
+    """`storage_unavailable`; jobs that run end when there is room again."""
+
+    async def scenario(world: World) -> None:
+        (worker,) = await world.with_live(1)
+        slow_operations(worker)
+        job_id = await world.submit("6*7")
+        world.disk.full = True
+        with pytest.raises(StoreError) as refusal:
+            await world.submit("1+1")
+        assert refusal.value.code == "storage_unavailable"
+        await world.pass_time(3.0)
+        world.disk.full = False
+        assert right(await world.ending(job_id), 42)
+
+    play(scenario)
+
+
+def test_row_16_after_a_failed_fsync_nothing_is_promised_any_more() -> None:
+    """Not ready, and every submit refused, until a new start has read what is there."""
+
+    async def scenario(world: World) -> None:
+        assert world.master.store is not None
+        world.master.store.fail_to_sync()
+        assert isinstance(world.engine.refusal, StoreError)
+        with pytest.raises(StoreError):
+            await world.submit("1+1")
+        await world.master.kill()
+        await world.master.start()
+        assert world.engine.refusal is None
+
+    play(scenario)
+
+
+def test_row_19_only_monotonic_time_decides() -> None:
+    """The clock goes back a day and forward a year: no worker and no job notices."""
+
+    async def scenario(world: World) -> None:
+        workers = await world.with_live(2)
+        for step_s in (-86400.0, 365 * 86400.0):
+            world.master.clock.wall_offset_s += step_s
+            assert right(await world.answer("6*7"), 42)
+            await world.pass_time(5.0)
+            assert all(world.state(worker) is State.LIVE for worker in workers)
+            assert all(call.fate == "answered" for call in work_calls(world))
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("slept_s", [2.5, 60.0])
+def test_row_20_a_master_that_slept_blames_nobody(slept_s: float) -> None:
+    """Calls and probes that were on their way say nothing: all workers stay, no attempt counts."""
+
+    async def scenario(world: World) -> None:
+        workers = await world.with_live(3)
+        slow_operations(*workers)
+        job_ids = [await world.submit("6*7") for _ in range(6)]
+        await world.pass_time(0.05)
+        world.sleep_master(slept_s)
+        for job_id in job_ids:
+            assert right(await world.ending(job_id), 42)
+        await world.pass_time(3.0)
+        assert blamed(world) == []
+
+    play(scenario)
+
+
+def test_row_20_probes_of_a_master_that_slept_blame_nobody() -> None:
+    """They were on their way when it fell asleep."""
+
+    async def scenario(world: World) -> None:
+        workers = await world.with_live(3)
+        for worker in workers:
+            worker.slow_down(100.0)
+        await world.until(lambda: sum(call.is_probe for call in world.calls) == 3)
+        world.sleep_master(60.0)
+        await world.pass_time(3.0)
+        assert blamed(world) == []
+
+    play(scenario)
+
+
+def blamed(world: World) -> list[str]:
+    """Return the lines that say that a worker does not answer."""
+    return [line for line in world.history.lines if ": suspect, was" in line or ": dead" in line]
+
+
+def test_row_29_the_same_key_is_the_same_job_in_every_life() -> None:
+    """Across a power cut too; another body is a conflict."""
+
+    async def scenario(world: World) -> None:
+        first = await world.ask(lambda master: master.engine.submit("6*7", "key", "body"))
+        await world.master.kill()
+        await world.master.start()
+        again = await world.ask(lambda master: master.engine.submit("6*7", "key", "body"))
+        assert again.job_id == first.job_id
+
+    play(scenario)
+
+
+# Who is in the pool
+
+
+def test_row_21_the_same_announcement_again_and_again_is_one_entry() -> None:
+    """However often a worker says that it is there."""
+
+    async def scenario(world: World) -> None:
+        (worker,) = await world.with_live(1)
+        for _ in range(50):
+            await worker.announce_twice()
+        assert len(world.running.pool) == 1
+
+    play(scenario)
+
+
+def test_row_22_a_worker_at_a_new_port_is_another_one_and_the_old_one_dies() -> None:
+    """The new entry is LIVE at once, the old one is dead by its own probes."""
+
+    async def scenario(world: World) -> None:
+        (worker,) = await world.with_live(1)
+        old = worker.url
+        worker.move()
+        await world.until(lambda: world.state(worker) is State.LIVE, 1.0)
+        await world.until(lambda: world.state_at(old) is State.DEAD, 4.0)
+        assert right(await world.answer("6*7"), 42)
+
+    play(scenario)
+
+
+def test_row_23_two_workers_of_one_name_both_work() -> None:
+    """They are told apart by their addresses."""
+
+    async def scenario(world: World) -> None:
+        twins = await world.with_live(2, name="twin")
+        for _ in range(4):
+            await world.answer("1*2+3*4")
+        assert all(work_calls(world, twin) for twin in twins)
+
+    play(scenario)
+
+
+def test_row_24_the_pool_is_bounded() -> None:
+    """Workers beyond `workers.max` are refused, and those that are in are not hurt."""
+
+    async def scenario(world: World) -> None:
+        await world.with_live(3)
+        world.add_worker()
+        await world.pass_time(5.0)
+        assert len(world.running.pool) == 3
+        assert right(await world.answer("6*7"), 42)
+
+    play(scenario, MasterSettings(workers=WorkersSettings(max=3)))
+
+
+def test_row_25_without_workers_jobs_wait_and_go_on_with_the_first() -> None:
+    """They are accepted, spend no attempt, and end within a second of the first worker."""
+
+    async def scenario(world: World) -> None:
+        job_ids = [await world.submit("6*7") for _ in range(5)]
+        await world.pass_time(120.0)
+        assert not world.calls
+        worker = world.add_worker()
+        came_at = world.loop.time()
+        for job_id in job_ids:
+            assert right(await world.ending(job_id), 42)
+        assert world.loop.time() - came_at < 1.0
+        assert {call.fate for call in work_calls(world, worker)} == {"answered"}
+
+    play(scenario)
+
+
+def test_row_26_when_all_workers_die_in_the_middle_operations_wait() -> None:
+    """Nothing fails in two minutes without them; then it goes on."""
+
+    async def scenario(world: World) -> None:
+        workers = await world.with_live(3)
+        slow_operations(*workers)
+        job_ids = [await world.submit("1*2+3*4") for _ in range(6)]
+        await a_call_in_hand(world, workers[0])
+        for worker in workers:
+            worker.crash()
+        await world.pass_time(120.0)
+        for worker in workers:
+            worker.start()
+        for job_id in job_ids:
+            assert right(await world.ending(job_id), 14)
+
+    play(scenario)
+
+
+def test_row_30_a_master_told_to_stop_finishes_the_calls_in_flight() -> None:
+    """Their results end their jobs before it goes."""
+
+    async def scenario(world: World) -> None:
+        (worker,) = await world.with_live(1)
+        slow_operations(worker)
+        job_id = await world.submit("6*7")
+        await a_call_in_hand(world, worker)
+        await world.master.stop()
+        job = world.disk.record.get(job_id)
+        assert job is not None
+        assert right(job, 42)
+        await world.master.start()
+
+    play(scenario)
+
+
+def test_row_31_a_rolling_restart_of_all_workers_fails_no_job() -> None:
+    """Each takes leave and finishes what it has, while jobs go on."""
+
+    async def scenario(world: World) -> None:
+        workers = await world.with_live(3)
+        slow_operations(*workers)
+        job_ids = [await world.submit("1*2+3*4") for _ in range(30)]
+        for worker in workers:
+            await a_call_in_hand(world, worker)
+            await worker.drain()
+            worker.start()
+            await world.until(lambda worker=worker: world.state(worker) is State.LIVE)  # type: ignore[misc]
+        for job_id in job_ids:
+            assert right(await world.ending(job_id), 14)
+        assert {call.fate for call in work_calls(world)} <= {"answered", "busy"}
+
+    play(scenario)
+
+
+def test_row_32_a_poison_operation_kills_three_workers_and_no_innocent_job() -> None:
+    """It fails its own job; those that were aboard with it end well."""
+
+    async def scenario(world: World) -> None:
+        workers = await world.with_live(5)
+        for worker in workers:
+            worker.server.operation_s = 0.002
+            worker.server.kills = is_poison
+        innocent = [await world.submit(f"{n}*2+{n}*3+{n}*4.5") for n in range(30)]
+        poison = await world.submit(f"({POISON}*3)+1")
+        innocent += [await world.submit(f"{n}*2+{n}*3+{n}*4.5") for n in range(30)]
+        job = await world.ending(poison)
+        assert job.outcome is not None
+        assert job.outcome.error == "poison_operation"
+        for job_id in innocent:
+            ended = await world.ending(job_id)
+            assert ended.outcome is not None
+            assert ended.outcome.error is None
+        assert sum(not worker.server.up for worker in workers) == 3
+
+    play(scenario)
+
+
+def test_row_32_poison_kills_three_workers_and_no_more_when_it_takes_its_time() -> None:
+    """Late, it is on two workers at once; both may die, and then it has one to itself."""
+
+    async def scenario(world: World) -> None:
+        workers = await world.with_live(6)
+        for worker in workers:
+            worker.server.operation_s = 0.05
+            worker.server.kills = is_poison
+        job = await world.answer(f"({POISON}*3)+1")
+        assert job.outcome is not None
+        assert job.outcome.error == "poison_operation"
+        await world.pass_time(1.0)
+        assert sum(not worker.server.up for worker in workers) == 3
+
+    play(scenario)
+
+
+def test_row_35_a_huge_job_does_not_hold_the_small_ones_up() -> None:
+    """1+1 behind a job of 20,000 operations is answered within 50 ms."""
+
+    async def scenario(world: World) -> None:
+        await world.with_live(3)
+        group = "+".join(f"{n}*1.5" for n in range(100))
+        huge = await world.submit("+".join(f"({group})" for _ in range(100)))
+        for _ in range(5):
+            began = world.loop.time()
+            assert right(await world.answer("1+1"), 2)
+            assert world.loop.time() - began < 0.05
+        await world.ending(huge)
+
+    play(scenario)
+
+
+def test_jobs_settings_of_no_chain_and_no_balance_compute_the_same() -> None:
+    """Operation by operation: the answers are the oracle's then too."""
+
+    async def scenario(world: World) -> None:
+        await world.with_live(2)
+        await world.answer("+".join(map(str, range(100))) + "-0.5*" * 40 + "2")
+
+    play(scenario, MasterSettings(jobs=JobsSettings(balance_from=0, chain_from=0)))
