@@ -387,7 +387,8 @@ class Dispatcher:
         else:
             now = self._clock.now()
             self._pool.answered(worker, len(steps), now - call.sent_at, now)
-            self._latency.add(now - call.sent_at)
+            if not call.hedged:  # a late answer would raise what counts as late
+                self._latency.add(now - call.sent_at)
             self.tally.answered(steps, results, now - call.sent_at)
             trip = Trip(worker.name, call.sent_at, now)
             for entry, came in zip(call.load, call.arrivals(results), strict=True):

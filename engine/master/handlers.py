@@ -83,7 +83,8 @@ class BaseHandler(ApiHandler):
         text = self.parameter("wait")
         if text is None:
             return self._preferred_wait_s()
-        is_number = re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,20})?", text)  # float() takes far more
+        # A number as JSON has it; float() takes far more.
+        is_number = re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,20})?([eE][+-]?[0-9]{1,3})?", text)
         if not is_number or float(text) > LONGEST_WAIT_S:
             raise _invalid_parameter("wait", text, f"a number of seconds, 0 to {LONGEST_WAIT_S:g}")
         return float(text)

@@ -5,14 +5,10 @@ The numbers are rows of the table in docs/reliability.md.
 
 import asyncio
 import os
-import re
 import resource
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,43 +39,7 @@ EXIT_DAMAGED, EXIT_UNAVAILABLE, EXIT_BROKE, EXIT_IN_USE = 65, 69, 70, 75
 ONE_BY_ONE = ("--set", "dispatch.batch=1")  # each operation a call of its own: it takes a while
 
 
-# 15: power cuts
-
-
-async def test_15_what_is_answered_was_synced_before(tmp_path: Path) -> None:
-    """Seen by the kernel: the disk has confirmed the WAL before the first byte of the answer."""
-    if shutil.which("strace") is None:
-        pytest.skip("the kernel's view needs strace")
-    trace = tmp_path / "trace"
-    calls = "trace=fdatasync,fsync,recvfrom,sendto"
-    strace = ("strace", "-f", "-y", "-o", str(trace), "-e", calls, "-s", "32")
-    async with a_cluster(0, "--data", str(tmp_path / "data"), under=strace) as (_, client):
-        await client.submit("1+1")
-    lines = trace.read_text().splitlines()
-    asked = next(at for at, line in enumerate(lines) if "POST /submit" in line)
-    answered = next(at for at, line in enumerate(lines) if at > asked and "HTTP/1.1 200 OK" in line)
-    between = "\n".join(lines[asked:answered])
-    assert re.search(rf"fdatasync\(\d+<.*{re.escape(FILE)}-wal>", between), between
-    assert re.search(r"fdatasync.*= 0$", between, re.MULTILINE), between  # and it had come back
-
-
 # 16: disks
-
-
-@contextmanager
-def a_small_disk(folder: Path, mib: int) -> Iterator[Path]:
-    """Mount a file system of a few MiB; skips where only root may."""
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)],
-        check=False,
-        capture_output=True,
-    )
-    if mounted.returncode != 0:
-        pytest.skip("a small disk needs the right to mount")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 async def until_refused(
@@ -92,26 +52,6 @@ async def until_refused(
             jobs |= await submit(client, tasks(at_once, len(jobs)))
         except (ApiError, MasterUnreachable) as error:
             return jobs, error
-
-
-async def test_16_on_a_full_disk_submits_are_refused_and_taken_again_when_there_is_room(
-    tmp_path: Path,
-) -> None:
-    """Nothing that was acknowledged is lost by it, and the master goes on meanwhile."""
-    with a_small_disk(tmp_path, 4) as disk:
-        filler = disk / "filler"
-        filler.write_bytes(bytes(3 * MIB))
-        async with a_cluster(0, "--data", str(disk)) as (cluster, client):
-            jobs, refusal = await until_refused(client, 100)
-            assert isinstance(refusal, ApiError)
-            assert (refusal.status, refusal.code) == (503, "storage_unavailable")
-            assert refusal.retry_after_s
-            assert "full" in refusal.detail
-            assert len(await client.jobs()) == 100
-            filler.unlink()
-            jobs |= await submit(client, ["1+1"])
-            cluster.start_worker()
-            assert await wrong_answers(client, jobs) == []
 
 
 async def test_16_a_write_that_fails_ends_the_master_and_loses_nothing(tmp_path: Path) -> None:

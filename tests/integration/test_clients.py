@@ -20,7 +20,7 @@ async def test_a_submit_that_waits_answers_with_the_finished_job() -> None:
         assert answer.json == {"job_id": 1, "finished": True, "answer": 6}
 
 
-@pytest.mark.parametrize("wait", ["0", "0.05", "0.0", "0.06257350510508559"])
+@pytest.mark.parametrize("wait", ["0", "0.05", "0.0", "0.06257350510508559", "1.2e-38"])
 async def test_a_wait_that_is_over_answers_with_the_job_as_it_is(wait: str) -> None:
     """That is no error."""
     async with a_master() as master:
