@@ -5,14 +5,12 @@ import asyncio
 from engine.crashpoints import Point
 from tests.chaos.siege import besiege, visit
 
-# One of each kind; `tests/chaos/run` takes all of them.
+# A few; `tests/chaos/run` takes all of them.
 SOME: list[Point] = [
-    "recovery.half_migrated",
     "submit.stored",
     "write.before_commit",
     "finish.stored",
     "recovery.taken_up",
-    "close.before_checkpoint",
 ]
 
 
@@ -22,7 +20,7 @@ def silent(_: str) -> None:
 
 def test_masters_that_die_at_any_moment_lose_nothing() -> None:
     """Half of them at crash points, with workers that die, hang and come back meanwhile."""
-    report = asyncio.run(besiege(12, 1, silent))
+    report = asyncio.run(besiege(6, 1, silent))
     assert report.is_clean, report
     assert report.acknowledged
 
