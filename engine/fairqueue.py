@@ -93,11 +93,6 @@ class FairQueue(Generic[Owner]):
         """Return how many operations of these names wait."""
         return sum(ring.count for name, ring in self._rings.items() if name in names)
 
-    def count_of(self, owner: Owner) -> int:
-        """Return how many operations of `owner` wait."""
-        having = [ring.behind[owner] for ring in self._rings.values() if owner in ring.behind]
-        return sum(1 + len(waiting or ()) for waiting in having)
-
     def waiting(self, owner: Owner) -> list[Entry[Owner]]:
         """Return what `owner` has waiting, of each name in the order in which it came."""
         return [entry for ring in self._rings.values() for entry in ring.waiting(owner)]
