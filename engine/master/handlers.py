@@ -338,16 +338,20 @@ class EventsHandler(BaseHandler):
         last_event_id = self.request.headers.get("Last-Event-ID")
         self._reader = reader = await self.master.events.reader(last_event_id)
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.set_header("Connection", "close")
         try:
             async for piece in reader:
                 self.write(piece)
                 async with asyncio.timeout(SLOWEST_READER_S):
                     await self.flush()
+            async with asyncio.timeout(SLOWEST_READER_S):
+                await self.finish()
         except (StreamClosedError, TimeoutError, FollowerTooSlow):
-            # Gone, or too slow: nothing is kept for it.
-            cast(HTTP1Connection, self.request.connection).close()
+            pass  # gone, or too slow: nothing is kept for it
         finally:
             reader.close()
+            # A stream is the last thing on its connection: a master that drains closes it at once.
+            cast(HTTP1Connection, self.request.connection).close()
 
     def on_connection_close(self) -> None:
         """Let go of a reader that is gone."""
