@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TASK ?= 1+(2*3)/4-5
 WORKERS ?= 3
+PORT ?= 8080
 SEEDS ?= 1000
 KILLS ?= 200
 
@@ -26,7 +27,7 @@ demo: $(VENV)/runtime ## Start a master and three workers, submit TASK, print it
 	@$(BIN)/python -m deploy.local --workers $(WORKERS) --demo "$(TASK)"
 
 run: $(VENV)/runtime ## Start a master and three workers, and leave them running until Ctrl-C.
-	@$(BIN)/python -m deploy.local --workers $(WORKERS)
+	@$(BIN)/python -m deploy.local --workers $(WORKERS) --port $(PORT)
 
 test: $(VENV)/dev ## Run all tests that need neither Docker nor a browser.
 	$(BIN)/python -m pytest tests --ignore tests/docker --ignore tests/browser --numprocesses 3
