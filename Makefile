@@ -9,7 +9,7 @@ SEEDS ?= 1000
 KILLS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check simulate chaos docker-test browser-test bench bench-peers
+.PHONY: help demo run test check simulate chaos docker-test browser-test ruby-test bench bench-peers
 
 help: ## Say what each target does.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -29,8 +29,9 @@ demo: $(VENV)/runtime ## Start a master and three workers, submit TASK, print it
 run: $(VENV)/runtime ## Start a master and three workers, and leave them running until Ctrl-C.
 	@$(BIN)/python -m deploy.local --workers $(WORKERS) --port $(PORT)
 
-test: $(VENV)/dev ## Run all tests that need neither Docker nor a browser.
-	$(BIN)/python -m pytest tests --ignore tests/docker --ignore tests/browser --numprocesses 3
+test: $(VENV)/dev ## Run all tests that need no Docker, no browser and no Ruby.
+	$(BIN)/python -m pytest tests --ignore tests/docker --ignore tests/browser --ignore tests/ruby \
+		--numprocesses 3
 
 check: $(VENV)/dev ## Check format, lint, types and branch coverage.
 	$(BIN)/ruff format --check .
@@ -50,6 +51,9 @@ docker-test: $(VENV)/dev ## Build the images and test them under docker-compose 
 
 browser-test: $(VENV)/dev ## Test the dashboard in a real Chromium (needs root and Debian, or a Chromium).
 	tests/browser/run
+
+ruby-test: $(VENV)/dev ## Test the worker in Ruby of docs/workers.md (needs root and Debian, or a Ruby).
+	tests/ruby/run
 
 bench: $(VENV)/dev ## Measure throughput and latency, and print the table of docs/performance.md.
 	$(BIN)/python -m bench.run
