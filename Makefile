@@ -9,7 +9,7 @@ SEEDS ?= 1000
 KILLS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check simulate chaos docker-test browser-test ruby-test bench bench-peers
+.PHONY: help demo run test check simulate chaos docker-test browser-test ruby-test openapi-test bench bench-peers
 
 help: ## Say what each target does.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -54,6 +54,14 @@ browser-test: $(VENV)/dev ## Test the dashboard in a real Chromium (needs root a
 
 ruby-test: $(VENV)/dev ## Test the worker in Ruby of docs/workers.md (needs root and Debian, or a Ruby).
 	tests/ruby/run
+
+$(VENV)-openapi/ready: tests/openapi/requirements.txt
+	$(PYTHON) -m venv $(VENV)-openapi
+	$(VENV)-openapi/bin/python -m pip install --quiet --requirement tests/openapi/requirements.txt
+	touch $@
+
+openapi-test: $(VENV)/dev ## Hold a live master to its own description of its API, with schemathesis.
+	tests/openapi/run
 
 bench: $(VENV)/dev ## Measure throughput and latency, and print the table of docs/performance.md.
 	$(BIN)/python -m bench.run
