@@ -22,4 +22,4 @@ def test_what_a_page_says_of_containers_works(page: str, tmp_path: Path) -> None
         try:
             read(reader, page, is_for_containers)
         finally:
-            reader.do(Command("docker-compose down --volumes --timeout=0", ()))
+            reader.do(Command("docker-compose down --volumes --remove-orphans --timeout=0", ()))
