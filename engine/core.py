@@ -26,6 +26,7 @@ from engine.errors import (
     ExpressionError,
     JobNotFound,
     Overloaded,
+    ResultsWithdrawn,
     StoreError,
     TaskTooLarge,
     TraceNotKept,
@@ -395,6 +396,15 @@ class Engine:
             )
 
     async def _compute(self, job: Job, plan: Plan) -> Outcome:
+        while True:
+            try:
+                return await self._compute_once(job, plan)
+            except ResultsWithdrawn as withdrawn:
+                about = self._about(job.job_id)
+                log.warning("job %d starts afresh: %s", job.job_id, withdrawn, extra=about)
+                plan = await self._planned(job.task)
+
+    async def _compute_once(self, job: Job, plan: Plan) -> Outcome:
         now = self._clock.now()
         trace = self._traces.begin(job.job_id, plan, now)
         try:

@@ -9,7 +9,7 @@ once, however many calls brought it; what nobody waits for any more is let go.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 from itertools import islice
 
 import msgspec
@@ -18,23 +18,27 @@ from engine import exchange
 from engine.arithmetic import failure_of
 from engine.clock import Clock
 from engine.crashpoints import crash_point
-from engine.errors import BrokenReply, OperationFailed, Refused, WorkerError
+from engine.errors import BrokenReply, OperationFailed, Refused, ResultsWithdrawn, WorkerError
 from engine.exchange import Result, Step
 from engine.fairqueue import FairQueue
 from engine.job import JobId, Operation
 from engine.latency import LatencyWindow
-from engine.pool import BUSY_MAX_S, Worker, WorkerPool
+from engine.pool import BUSY_MAX_S, State, Worker, WorkerKey, WorkerPool
 from engine.retry import Attempts, RetryPolicy
 from engine.settings import DispatchSettings
 from engine.tally import Tally
 from engine.trace import HISTORY, Arrival, FailedAttempt, Trip, UnderWay
 from engine.transport import Transport
+from engine.unconfirmed import Unconfirmed
+from engine.verification import Verification
 from engine.wakefulness import Wakefulness
 
 log = logging.getLogger(__name__)
 
 HEDGE_AFTER_S = 0.01  # however quick the workers are: less is the noise of a busy machine
 HEDGE_CREDIT = 100.0  # operations that may be saved up to be hedged at once
+IDS_IN_A_LINE = 1_000  # of the log
+ALONE_EVERY_S = 60.0  # how often it is said that there is nobody to verify with
 
 Entry = tuple["Lane", Operation, float]  # a lane's operation, and since when it is ready
 Load = list[Entry]
@@ -54,6 +58,7 @@ class Lane:
         self._awaited: set[int] = set()
         self._arrived: list[Arrival] = []
         self._arrival: asyncio.Future[None] | None = None
+        self._is_spoilt = False
 
     def put(self, operations: Sequence[Operation], since: float) -> None:
         """Hand in operations to be computed, and since when they are ready."""
@@ -66,6 +71,8 @@ class Lane:
         if not self._arrived:
             self._arrival = asyncio.get_running_loop().create_future()
             await self._arrival
+        if self._is_spoilt:
+            raise ResultsWithdrawn("it used results of a worker that was found lying")
         arrived, self._arrived = self._arrived, []
         return arrived
 
@@ -73,6 +80,13 @@ class Lane:
         """Forget what has not come back: its replies will be let go."""
         self._awaited.clear()
         self._dispatcher.withdraw(self)
+
+    def spoil(self) -> None:
+        """Let the job start afresh: what it was given cannot be believed any more."""
+        self.close()
+        self._is_spoilt = True
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
 
     def awaits(self, operation: Operation) -> bool:
         """Return whether the result of `operation` is still wanted."""
@@ -161,6 +175,12 @@ class Call:
         spans = [list(islice(following, span)) for span in self.spans]
         return [span if len(span) > 1 else span[0] for span in spans]
 
+    def sayings(self, results: list[Result]) -> Iterator[tuple[Entry, list[Step], list[Result]]]:
+        """Iterate over the load: what was asked for each operation with its chain, what came."""
+        steps, following = iter(self.steps), iter(results)
+        for entry, span in zip(self.load, self.spans or [1] * len(self.load), strict=True):
+            yield entry, list(islice(steps, span)), list(islice(following, span))
+
 
 class Dispatcher:
     """The executor that computes at the workers of a pool, over HTTP."""
@@ -173,6 +193,7 @@ class Dispatcher:
         settings: DispatchSettings,
         clock: Clock,
         wakefulness: Wakefulness,
+        verification: Verification[WorkerKey] | None = None,
     ) -> None:
         self._pool = pool
         self._transport = transport
@@ -180,6 +201,9 @@ class Dispatcher:
         self._settings = settings
         self._clock = clock
         self._wakefulness = wakefulness
+        self._verification = verification
+        self._unconfirmed: Unconfirmed[Lane, Hashable] = Unconfirmed()
+        self._said_alone_at = -ALONE_EVERY_S
         self.tally = Tally()
         self._lanes: dict[JobId, Lane] = {}
         self._queue: FairQueue[Lane] = FairQueue()
@@ -196,7 +220,7 @@ class Dispatcher:
     @property
     def queued(self) -> int:
         """How many operations wait for a worker."""
-        return len(self._queue) + len(self._again)
+        return len(self._queue) + len(self._again) + len(self._unconfirmed)
 
     def oldest_queued_s(self, now: float) -> float:
         """Return how long the operation has waited that has waited longest for a worker."""
@@ -224,6 +248,7 @@ class Dispatcher:
         for call in self._calls.values():
             yield from call.under_way(lane)
         yield from lane.waiting_again(self._again)
+        yield from lane.waiting_again(self._unconfirmed)
         for entries in self._timers.values():
             yield from lane.waiting_again(entries)
         for _, operation, since in self._queue.waiting(lane):
@@ -240,6 +265,8 @@ class Dispatcher:
         self._queue.drop(lane)
         if self._lanes.get(lane.job_id) is lane:
             del self._lanes[lane.job_id]
+            if self._verification is not None:
+                self._verification.end(lane.job_id, self._clock.now())
 
     def kick(self) -> None:
         """Look soon whether something can be sent: something waits, or a worker has room."""
@@ -271,7 +298,7 @@ class Dispatcher:
         now = self._clock.now()
         for takes in self._pool.abilities():
             idle = []
-            while self._again or self._queue.count(takes):
+            while self._again or self._queue.count(takes) or self._unconfirmed:
                 worker = self._pool.acquire(takes, now)
                 if worker is None:
                     break
@@ -292,12 +319,15 @@ class Dispatcher:
             if self._attempts(again[0]).suspected:
                 self._pool.reserve(worker)
             return Call(worker, again[:1], 1, now)
+        load = again
+        if self._unconfirmed:
+            load = again + self._take_unconfirmed(worker, limit - len(again))
         fresh: Load = []
-        if len(again) < limit:
+        if len(load) < limit:
             waiting = self._queue.count(worker.operations)
             share = -(-waiting // max(1, self._pool.places(worker.operations)))
-            fresh = self._queue.take(worker.operations, min(share, limit - len(again)))
-        load = again + fresh
+            fresh = self._queue.take(worker.operations, min(share, limit - len(load)))
+        load = load + fresh
         if not load:
             return None
         if fresh:
@@ -336,6 +366,17 @@ class Dispatcher:
         self._again.extendleft(reversed(kept))
         return None if is_busy else taken
 
+    def _take_unconfirmed(self, worker: Worker, at_most: int) -> Load:
+        """Take a share of what another one's word is awaited for. This is no retry: no budget."""
+        share = -(-len(self._unconfirmed) // max(1, self._pool.places(worker.operations)))
+        taken = self._unconfirmed.take(
+            worker.key, worker.operations, min(share, at_most), self._is_nobody_left
+        )
+        return [entry for entry in taken if entry[0].awaits(entry[1])]
+
+    def _is_nobody_left(self, name: str, asked: Container[Hashable]) -> bool:
+        return all(other.key in asked for other in self._pool.live(name))
+
     @staticmethod
     def _attempts(entry: Entry) -> Attempts:
         lane, operation, _ = entry
@@ -346,7 +387,7 @@ class Dispatcher:
             return False
         if worker.key not in attempts.avoid:
             return True
-        return all(other.key in attempts.avoid for other in self._pool.live(operation.name))
+        return self._is_nobody_left(operation.name, attempts.avoid)
 
     def _send(self, call: Call) -> None:
         count = len(call.steps)
@@ -391,11 +432,77 @@ class Dispatcher:
                 self._latency.add(now - call.sent_at)
             self.tally.answered(steps, results, now - call.sent_at)
             trip = Trip(worker.name, call.sent_at, now)
-            for entry, came in zip(call.load, call.arrivals(results), strict=True):
-                lane, operation, since = entry
-                own = _with_history(trip, lane, operation) if call.retries else trip
-                lane.deliver(operation, came, own, since)
+            if self._verification is not None:
+                self._verify(self._verification, call, results, trip)
+            else:
+                for entry, came in zip(call.load, call.arrivals(results), strict=True):
+                    lane, operation, since = entry
+                    own = _with_history(trip, lane, operation) if call.retries else trip
+                    lane.deliver(operation, came, own, since)
             crash_point("dispatch.delivered")
+
+    # When its word is not enough
+
+    def _verify(
+        self, verification: Verification[WorkerKey], call: Call, results: list[Result], trip: Trip
+    ) -> None:
+        """Deliver what is believed; ask somebody else for the rest, and see to those who lied."""
+        for entry, steps, said in call.sayings(results):
+            lane, operation, since = entry
+            if not lane.awaits(operation):
+                continue
+            if call.worker.state is State.REJECTED:  # maybe since the last operation
+                self._ask_another(entry, call.worker)
+                continue
+            verdict = verification.hear(lane.job_id, steps, said, call.worker.key)
+            if verdict is None:
+                self._ask_another(entry, call.worker)
+                continue
+            for liar, lie in verdict.lies.items():
+                lane.remember(operation, FailedAttempt(liar.name, "wrong_result"))
+                self._convict(verification, liar, lie, trip.replied_at)
+            if verdict.by_master:
+                self._say_alone(trip.replied_at)
+            came = verdict.results if len(verdict.results) > 1 else verdict.results[0]
+            lane.deliver(operation, came, _with_history(trip, lane, operation), since)
+
+    def _ask_another(self, entry: Entry, worker: Worker) -> None:
+        lane, operation, _ = entry
+        attempts = lane.attempts.setdefault(operation.index, Attempts())
+        attempts.avoid.add(worker.key)
+        self.tally.retries["verify"] += 1
+        if attempts.copies:
+            attempts.copies -= 1  # another one has been asked already: it was late here
+        elif attempts.alone:
+            self._again.append(entry)
+        else:
+            self._unconfirmed.put(entry, frozenset(attempts.avoid))
+        self.kick()
+
+    def _convict(
+        self, verification: Verification[WorkerKey], liar: WorkerKey, lie: str, now: float
+    ) -> None:
+        if self._pool.reject(liar, lie, now) is not None:
+            log.error("worker %s at %s is rejected: %s", *liar, lie)
+        spoilt = verification.convict(liar, now)
+        for job_id in spoilt.running:
+            self._lanes[job_id].spoil()
+        ended = iter(spoilt.ended)
+        while ids := list(islice(ended, IDS_IN_A_LINE)):
+            log.error(
+                "jobs that have ended used results of %s, which lied, and stay as they are: %s",
+                liar.name,
+                ", ".join(map(str, ids)),
+                extra={"job_ids": ids},
+            )
+
+    def _say_alone(self, now: float) -> None:
+        if now - self._said_alone_at >= ALONE_EVERY_S:
+            self._said_alone_at = now
+            log.warning(
+                "no further worker can be asked to verify what another one said, so the master"
+                " computes it itself; start more workers, three at least"
+            )
 
     # When it is late
 

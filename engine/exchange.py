@@ -69,7 +69,7 @@ def read(reply: Reply, operations: Sequence[Step], *, as_array: bool) -> list[Re
         return [_refusal(reply)]
     if not as_array:
         one = _understood(_read_one, reply.body)
-        name, operands = operations[0].name, _operands(operations[0], None)
+        name, operands = operations[0].name, operands_of(operations[0], None)
         if one.operation != name or (one.op1, one.op2) != operands:
             raise _foreign(one, name, operands)
         return [one.result]
@@ -82,12 +82,13 @@ def read(reply: Reply, operations: Sequence[Step], *, as_array: bool) -> list[Re
         if type(step) is Operation:
             result = _item(item, step.name, step.operands)
         elif not isinstance(result, OperationFailed):
-            result = _item(item, step.name, _operands(step, result))
+            result = _item(item, step.name, operands_of(step, result))
         results.append(result)
     return results
 
 
-def _operands(step: Step, previous: Number | None) -> tuple[Number, ...]:
+def operands_of(step: Step, previous: Number | None) -> tuple[Number, ...]:
+    """Return the operands of a step; for a link, `previous` is the result that it follows."""
     if isinstance(step, Operation):
         return step.operands
     assert previous is not None  # noqa: S101  # a link always follows something
@@ -117,12 +118,13 @@ def _foreign(
     echo: Computed | ComputedItem, name: str, operands: tuple[Number, ...]
 ) -> ForeignReply:
     return ForeignReply(
-        f"was asked for {name} of {_shown(operands)}"
-        f" and answered {echo.operation[:20]} of {_shown((echo.op1, echo.op2))}"
+        f"was asked for {name} of {shown(operands)}"
+        f" and answered {echo.operation[:20]} of {shown((echo.op1, echo.op2))}"
     )
 
 
-def _shown(operands: tuple[object, ...]) -> str:
+def shown(operands: tuple[object, ...]) -> str:
+    """Return numbers as a sentence can hold them: `1 and 2.5`, each shortened if it is long."""
     return " and ".join(_short(repr(operand)) for operand in operands)
 
 

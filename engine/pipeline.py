@@ -26,6 +26,7 @@ class Lane(Protocol):
         """Wait until something came back, and return all that did, each operation once.
 
         With an operation that has a chain, those of a first part of the chain may come in a list.
+        Raises `ResultsWithdrawn` when what came before cannot be believed any more.
         """
         ...
 
@@ -49,7 +50,8 @@ class Executor(Protocol):
 async def run(job: Job, plan: Plan, lane: Lane, trace: Trace, now: float) -> Outcome:
     """Compute `job`, whose operations are `plan`, from `now` on, and return how it ended.
 
-    The lane is closed then. What came of each operation is told to `trace`.
+    The lane is closed then. What came of each operation is told to `trace`. Raises
+    `ResultsWithdrawn` when the job is to start afresh, from a plan of its own.
 
     Which error a job with several of them ends with does not depend on who answers first: it is
     the one that strict left-to-right evaluation meets first, as in Python.

@@ -270,6 +270,9 @@ class Traces:
         else:
             trace = SampledTrace(plan, now)
         self._running[job_id] = trace
+        before = self._ended.pop(job_id, None)  # of a job that starts afresh
+        if before is not None:
+            self._cost -= before.cost
         return trace
 
     def end(self, job_id: JobId) -> None:
