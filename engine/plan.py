@@ -14,9 +14,9 @@ might exceed the digits that an integer may have, keep the order of the text.
 from collections.abc import MutableSequence
 
 from engine.arithmetic import divides_by_zero, failure_of
-from engine.chains import PlanChains
 from engine.errors import OperationFailed
 from engine.expression.operations import NOWHERE, Expression
+from engine.fusion import Fusion
 from engine.job import Number, Operation
 
 SAFE_BITS = 14_284  # 2**14_284 has 4,300 digits: an integer up to it is within the limit
@@ -31,7 +31,7 @@ class Plan:
 
     The lists of the expression become the plan's own, so that there is one plan of each at most.
     A plan of `balance_from` operations or more has its runs of integers regrouped; 0 never does.
-    Chains of `chain_from` operations or more are offered as such; 0 offers none.
+    Its `fusion` says what can travel together; for it, chains of `chain_from` operations are long.
 
     `names`, `columns` and `parent(index)` describe operation `index` for traces; treat them as
     read-only. A name is what is computed: in a regrouped run it may be the opposite of the sign at
@@ -54,10 +54,8 @@ class Plan:
         self._doomed: set[int] = set()  # they wait for something that failed
         if 0 < balance_from <= self.remaining:
             _Balancer(self.names, self._operands, self._destinations).balance()
-        self._chains: PlanChains | None = None
-        if 1 < chain_from <= self.remaining:
-            lists = self.names, self.columns, self._operands, self._destinations
-            self._chains = PlanChains(*lists, chain_from)
+        lists = self.names, self.columns, self._operands, self._destinations
+        self.fusion = Fusion(*lists, chain_from)
         # Made here and not in ready(): long plans are built beside the event loop.
         self._ready = self._all_ready()
 
@@ -162,10 +160,7 @@ class Plan:
             self.refused.append((refused, failure))
             self.fail(index, failure)
             return None
-        chains = self._chains
-        if chains is not None and not chains.starts_at(index):
-            chains = None
-        return Operation(index, name, (first, second), self.columns[index], chains)
+        return Operation(index, name, (first, second), self.columns[index])
 
 
 class _Balancer:
