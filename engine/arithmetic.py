@@ -7,6 +7,7 @@ here. Every operation of every worker passes through: it costs well under a micr
 """
 
 import operator
+import struct
 from collections.abc import Callable, Mapping
 from math import isfinite
 from types import MappingProxyType
@@ -75,6 +76,11 @@ def failure_of(name: str, operands: tuple[Number, ...]) -> OperationFailed | Non
     except OperationFailed as failure:
         return failure
     return None
+
+
+def bits(number: Number) -> tuple[type, Number | bytes]:
+    """Return what two numbers have in common only if they are the same to the bit and the type."""
+    return type(number), struct.pack("<d", number) if isinstance(number, float) else number
 
 
 def _division_by_zero() -> OperationFailed:

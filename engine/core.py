@@ -27,6 +27,7 @@ from engine.errors import (
     ExpressionError,
     JobNotFound,
     Overloaded,
+    ResultsWithdrawn,
     StoreError,
     TaskTooLarge,
     TraceNotKept,
@@ -404,10 +405,20 @@ class Engine:
             )
 
     async def _compute(self, job: Job, plan: Plan) -> Outcome:
+        while True:
+            try:
+                return await self._compute_once(job, plan)
+            except ResultsWithdrawn as withdrawn:
+                about = self._about(job.job_id)
+                log.warning("job %d starts afresh: %s", job.job_id, withdrawn, extra=about)
+                plan = await self._planned(job.task)
+
+    async def _compute_once(self, job: Job, plan: Plan) -> Outcome:
         now = self._clock.now()
         trace = self._traces.begin(job.job_id, plan, now)
         try:
-            lane = self._executor.open(job.job_id, self._trace_parents.get(job.job_id))
+            parent = self._trace_parents.get(job.job_id)
+            lane = self._executor.open(job.job_id, plan.fusion, parent)
             return await pipeline.run(job, plan, lane, trace, now)
         finally:
             self._traces.end(job.job_id)

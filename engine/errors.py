@@ -95,6 +95,12 @@ class Refused(WorkerError):
         self.busy = busy  # 429 and 503: not now; anything else: the worker is at fault
 
 
+class ResultsWithdrawn(ExecutorError):
+    """Raised when what a job was given may be wrong, after all: it is to start afresh."""
+
+    code = "results_withdrawn"
+
+
 class InvalidAnnouncement(ExecutorError):
     """Raised when an announcement names no worker that the pool could call."""
 

@@ -5,9 +5,9 @@ Each question is one that a language with other numbers than Python's gets wrong
 being a float even where it is whole. Pure: `health.py` asks the questions.
 """
 
-import struct
 from collections.abc import Iterable
 
+from engine.arithmetic import bits
 from engine.exchange import Result
 from engine.job import Number, Operation
 
@@ -37,12 +37,8 @@ def questions_for(operations: Iterable[str]) -> list[Operation]:
 def fault(question: Operation, result: Result) -> str | None:
     """Return in words what is wrong with `result`, or `None` if it is right to the bit."""
     expected = QUESTIONS[question.index][2]
-    if isinstance(result, int | float) and _bits(result) == _bits(expected):
+    if isinstance(result, int | float) and bits(result) == bits(expected):
         return None
     said = repr(result) if isinstance(result, int | float) else f"an error ({result})"
     first, second = question.operands
     return f"{question.name} of {first} and {second} gave {said[:60]}, should be {expected!r}"
-
-
-def _bits(number: Number) -> tuple[type, Number | bytes]:
-    return type(number), struct.pack("<d", number) if isinstance(number, float) else number

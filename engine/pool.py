@@ -41,7 +41,7 @@ class State(StrEnum):
     SUSPECT = "suspect"  # the last thing heard of it was a failure: probed, gets nothing new
     DEAD = "dead"
     DRAINING = "draining"  # took leave, and finishes what it has
-    REJECTED = "rejected"  # computed something wrongly
+    REJECTED = "rejected"  # computed something wrongly, when examined or later
 
 
 class Event(StrEnum):
@@ -54,6 +54,7 @@ class Event(StrEnum):
     FAILED = "failed"
     GAVE_OUT = "gave out"
     FAULTED = "faulted"
+    LIED = "lied"
     LEFT = "left"
 
 
@@ -62,17 +63,20 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
     State.CANDIDATE: {
         Event.PASSED: State.LIVE,
         Event.FLUNKED: State.REJECTED,
+        Event.LIED: State.REJECTED,
         Event.GAVE_OUT: State.DEAD,
         Event.LEFT: State.DRAINING,
     },
     State.LIVE: {
         Event.FAILED: State.SUSPECT,
         Event.FAULTED: State.CANDIDATE,
+        Event.LIED: State.REJECTED,
         Event.LEFT: State.DRAINING,
     },
     State.SUSPECT: {
         Event.ANSWERED: State.LIVE,
         Event.FAULTED: State.CANDIDATE,
+        Event.LIED: State.REJECTED,
         Event.GAVE_OUT: State.DEAD,
         Event.LEFT: State.DRAINING,
     },
@@ -80,6 +84,7 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         Event.ANSWERED: State.CANDIDATE,
         Event.PASSED: State.LIVE,
         Event.FLUNKED: State.REJECTED,
+        Event.LIED: State.REJECTED,
         Event.LEFT: State.DRAINING,
     },
     State.REJECTED: {
@@ -320,6 +325,8 @@ class WorkerPool:
         """Record that the worker's answers in its examination were right."""
         worker.probing = False
         worker.heard_at = now
+        if worker.state is State.REJECTED and now < worker.readmit_at:
+            return  # it lied while it was examined
         worker.failures = worker.faults = 0
         self._happen(worker, Event.PASSED, now)
 
@@ -331,16 +338,35 @@ class WorkerPool:
         worker.reason = reason
         self._back_off(worker, now)
 
+    def reject(self, key: WorkerKey, reason: str, now: float) -> Worker | None:
+        """Take out a worker that computed wrongly after it had passed, for `forget_s`.
+
+        To be examined again would prove nothing of it: it comes back sooner only as another
+        program, when it has taken leave or announces other abilities. Returns the worker, or
+        `None` if it was out already.
+        """
+        worker = self._workers.get(key)
+        if worker is None or Event.LIED not in TRANSITIONS[worker.state]:
+            return None
+        self._happen(worker, Event.LIED, now, reason)
+        worker.readmit_at = worker.probe_at = now + self._settings.forget_s
+        return worker
+
     def spare(self, worker: Worker, now: float) -> None:
         """Take back a probe that says nothing, since the master itself slept meanwhile."""
         worker.probing = False
-        worker.probe_at = now
+        worker.probe_at = max(now, worker.readmit_at)
 
     # Calls
 
     def places(self, takes: frozenset[str]) -> int:
         """Return how many calls the LIVE workers of exactly these abilities hold, free or not."""
         return self._live[takes] * self._dispatch.calls_per_worker
+
+    @property
+    def kinds(self) -> tuple[frozenset[str], ...]:
+        """What the workers take that are LIVE or were: each different set once."""
+        return tuple(self._free)
 
     def abilities(self) -> list[frozenset[str]]:
         """Return what the workers with free places take: each different set once."""
@@ -448,7 +474,8 @@ class WorkerPool:
             self._happen(worker, Event.GAVE_OUT, now, reason)
         else:
             worker.probe_at = max(now + self._settings.suspect_probe_s, worker.readmit_at)
-        worker.reason = reason
+        if worker.state is not State.REJECTED:  # why it was is what people need to know
+            worker.reason = reason
 
     def _faulted(self, worker: Worker, error: WorkerError, now: float) -> None:
         worker.heard_at = now  # it lives; whether it computes is another question

@@ -19,11 +19,12 @@ from engine.health import TICK_S, HealthMonitor
 from engine.job import JobId
 from engine.master.events import Events
 from engine.messages import Announcement, Explanation
-from engine.pool import Abilities, State, Worker, WorkerPool
+from engine.pool import Abilities, State, Worker, WorkerKey, WorkerPool
 from engine.retry import RetryPolicy
 from engine.settings import MasterSettings
 from engine.store.base import Store
 from engine.transport import Transport
+from engine.verification import Verification
 from engine.wakefulness import Wakefulness
 from engine.why import Facts, WorkerFacts, explain
 
@@ -57,6 +58,7 @@ class Master:
             settings.dispatch,
             clock,
             self._wakefulness,
+            self._verification(random),
         )
         self.health = HealthMonitor(
             self.pool,
@@ -77,6 +79,12 @@ class Master:
         )
         self._watching: asyncio.Task[None] | None = None
         self._heartbeat: asyncio.Task[None] | None = None
+
+    def _verification(self, random: Random) -> Verification[WorkerKey] | None:
+        share, pool = self.settings.dispatch.verify, self.pool
+        if share == 0:
+            return None
+        return Verification(share, random, lambda name: (one.key for one in pool.live(name)))
 
     async def start(self) -> None:
         """Open the store, then watch the workers, whom announcements bring from now on."""

@@ -105,7 +105,7 @@ class _Metrics(Collector):
         yield seconds
         retries = CounterMetricFamily(
             "executor_retries",
-            "Operations to be tried again, by what went wrong; `late` were asked for twice.",
+            "Operations asked for again, by reason; of `late` and `verify` nothing went wrong.",
             labels=["reason"],
         )
         for reason, count in sorted(tally.retries.items()):

@@ -240,3 +240,17 @@ async def test_a_4xx_problem_is_the_operations_own_failure() -> None:
         assert status["error"] == "too_complex"
         assert "no" in status["detail"]
         assert (await master.workers())["bad"]["state"] == "live"
+
+
+async def test_one_that_lies_after_its_examination_is_found_out_and_stays_out() -> None:
+    """With all verified no client is told what it said, and `/workers` tells which call it was."""
+    lying = answering(lambda answer: answer | {"result": answer["result"] + 1})
+    async with a_master_with_one_that(lying, dispatch__verify=1.0) as (master, _):
+        async with a_worker(master, "good"), a_worker(master, "fine"):
+            await master.until_worker("good", "live")
+            await master.until_worker("fine", "live")
+            answers = [(await master.answer_of("6*7"))["answer"] for _ in range(6)]
+        assert answers == [42] * 6
+        worker = (await master.workers())["bad"]
+        assert worker["state"] == "rejected"
+        assert worker["reason"] == "mul of 6 and 7 gave 43, should be 42"

@@ -13,6 +13,7 @@ from random import Random
 from typing import NamedTuple
 
 from engine.arithmetic import compute
+from engine.examination import QUESTIONS
 from engine.job import Number
 from engine.pool import State
 from engine.settings import MasterSettings
@@ -195,6 +196,13 @@ def in_floats(name: str, operands: tuple[Number, ...]) -> Number:
     return compute(name, tuple(float(operand) for operand in operands))
 
 
+def one_too_much(name: str, operands: tuple[Number, ...]) -> Number:
+    """Compute wrongly what jobs ask, and rightly what examinations do."""
+    right = compute(name, operands)
+    is_examined = any((name, operands) == (asked, of) for asked, of, _ in QUESTIONS)
+    return right if is_examined else right + 1
+
+
 # What happens to the master and its machine
 
 
@@ -299,6 +307,10 @@ async def _random_script(seed: str, settings: MasterSettings | None) -> Report:
     async with world:
         for _ in range(random.choice([0, 1, 2, 3, 3, 4, 5])):
             _fit(world, world.add_worker(), random)
+        if world.settings.dispatch.verify == 1.0 and world.workers:
+            liar = world.add_worker()
+            _fit(world, liar, random)
+            liar.server.arithmetic = one_too_much
         kinds = {name: FAULTS[name] for name in random.sample(list(FAULTS), random.randint(1, 6))}
         # Fewer than three workers could not tell poison from a flaky worker.
         poison = random.choice([0, 0, 1, 2]) if len(world.workers) >= 3 else 0
@@ -387,6 +399,8 @@ async def _check_rest(world: World) -> None:
         allowed = {State.LIVE, State.DEAD, State.CANDIDATE} if worker.is_well else set(State)
         if worker.url in world.laws.liars:
             allowed = {State.REJECTED}
+        elif worker.server.arithmetic is one_too_much:
+            allowed = set(State)  # whether it had a chance to lie is another question
         if state not in allowed:
             world.laws.break_(f"{worker.name} at {worker.url} is {state} at the end")
 

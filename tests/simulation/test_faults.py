@@ -4,6 +4,7 @@ The numbers are those of the table; where it names a time, it is the time that t
 with the settings as they are by default.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from engine.errors import StoreError
 from engine.exchange import Reply
 from engine.job import Job
+from engine.messages import Item
 from engine.pool import State
 from engine.settings import DispatchSettings, JobsSettings, MasterSettings, WorkersSettings
 from tests.simulation import nonsense
@@ -18,7 +20,7 @@ from tests.simulation.laws import MARK, POISON, is_examination, is_poison
 from tests.simulation.loop import run
 from tests.simulation.machines import WorkerMachine
 from tests.simulation.network import Call
-from tests.simulation.script import in_floats
+from tests.simulation.script import in_floats, one_too_much
 from tests.simulation.world import World
 
 SLOW_OPERATION_S = 0.2  # long enough for a script to meet it half-way
@@ -321,6 +323,87 @@ def test_row_11_a_worker_that_computes_in_floats_is_rejected() -> None:
         assert world.state(liar) is State.REJECTED
 
     play(scenario)
+
+
+VERIFIED = MasterSettings(dispatch=DispatchSettings(verify=1.0))
+HALF_VERIFIED = MasterSettings(dispatch=DispatchSettings(verify=0.5))
+A_CHAIN = "1.5" + "".join(f"*{n}.5-{n}" for n in range(1, 40))
+
+
+@pytest.mark.parametrize("task", ["6*7", "1+(2*3)/4-5", A_CHAIN, "1/(2-2)", "(2*3)/(3-3)+1"])
+@pytest.mark.parametrize("others", [0, 1, 2, 5])
+def test_row_11_no_job_believes_a_worker_that_lies_after_its_examination(
+    others: int, task: str
+) -> None:
+    """With all verified every answer is the oracle's, however few workers can be asked."""
+
+    async def scenario(world: World) -> None:
+        liar, *_ = await world.with_live(1 + others)
+        liar.server.arithmetic = one_too_much
+        job_ids = [await world.submit(task) for _ in range(2 + others)]
+        await world.until(lambda: world.state(liar) is State.REJECTED)
+        if not others:
+            await world.with_live(1)
+        for job_id in job_ids:
+            await world.ending(job_id)  # the laws compare with the oracle
+
+    play(scenario, VERIFIED)
+
+
+def test_row_11_the_reason_names_the_call_and_the_liar_stays_out() -> None:
+    """Another examination would prove nothing: it is not asked again for `forget_s`."""
+
+    async def scenario(world: World) -> None:
+        liar, *_ = await world.with_live(3)
+        liar.server.arithmetic = one_too_much
+        for _ in range(6):
+            await world.answer("6*7")
+        entry = world.entry(liar)
+        assert entry is not None
+        assert entry.reason == "mul of 6 and 7 gave 43, should be 42"
+        convicted_at = len(world.calls)
+        await world.pass_time(300.0)
+        assert not [call for call in world.calls[convicted_at:] if call.url == liar.url]
+
+    play(scenario, VERIFIED)
+
+
+def test_row_11_an_unfinished_job_that_believed_a_liar_starts_afresh() -> None:
+    """Half of the operations are verified: what the liar got through before is computed again."""
+
+    async def scenario(world: World) -> None:
+        liar, *others = await world.with_live(3)
+        slow_operations(liar, *others)
+        liar.server.arithmetic = one_too_much
+        # Products first, and all of them are in: the sums wait for the last.
+        job_id = await world.submit("+".join(f"({n}.5*3)" for n in range(1, 40)))
+        assert (await world.ending(job_id)).outcome is not None
+        assert any(f"job {job_id} starts afresh" in line for line in world.history.lines)
+        assert world.state(liar) is State.REJECTED
+
+    play(scenario, HALF_VERIFIED)
+
+
+def test_row_11_a_finished_job_that_believed_a_liar_stays_and_is_named() -> None:
+    """The promise comes first: who reads the log knows which answers to doubt."""
+
+    async def scenario(world: World) -> None:
+        liar, *_ = await world.with_live(3)
+        liar.server.arithmetic = one_too_much
+        ended = []
+        while world.state(liar) is State.LIVE:
+            ended.append(await world.engine.submit("6*7"))
+            ended[-1] = await world.engine.wait(ended[-1].job_id, 60.0)
+        wrong = [job for job in ended if not right(job, 42)]
+        assert wrong
+        named = [line for line in world.history.lines if "stay as they are" in line]
+        assert len(named) == 1
+        assert named[0].endswith(": " + ", ".join(str(job.job_id) for job in wrong))
+        for job in wrong:
+            assert await world.engine.job(job.job_id) == job
+
+    # Its answers were wrong, which in this scenario is no law broken: nobody else was asked.
+    play(scenario, MasterSettings(dispatch=DispatchSettings(verify=0.1)))
 
 
 def test_row_9_an_answer_to_another_question_is_enough_to_be_examined_again() -> None:
@@ -679,6 +762,28 @@ def test_row_32_poison_kills_three_workers_and_no_more_when_it_takes_its_time() 
         assert job.outcome is not None
         assert job.outcome.error == "poison_operation"
         await world.pass_time(1.0)
+        assert sum(not worker.server.up for worker in workers) == 3
+
+    play(scenario)
+
+
+def test_row_32_poison_that_only_travelled_along_kills_no_more_than_three_either() -> None:
+    """With much to do it is aboard for another one's sake, and the worker dies all the same."""
+
+    async def scenario(world: World) -> None:
+        workers = await world.with_live(4)
+        for worker in workers:
+            worker.server.operation_s = 0.001
+            worker.server.kills = is_poison
+        tasks = [f"({n}*2+{n}*3)*({n}-4.5)" for n in range(150)]
+        tasks[75] = f"((0+{POISON})*3)*2"
+        jobs = await asyncio.gather(*map(world.submit, tasks))
+        ended = [await world.ending(job_id) for job_id in jobs]
+        errors = [job.outcome.error for job in ended if job.outcome is not None]
+        assert [place for place, error in enumerate(errors) if error is not None] == [75]
+        assert errors[75] == "poison_operation"
+        aboard = [computation for call in work_calls(world) for computation in call.asked]
+        assert any(isinstance(asked.op1, Item) and asked.op2 == 3 for asked in aboard)
         assert sum(not worker.server.up for worker in workers) == 3
 
     play(scenario)

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from engine.settings import DispatchSettings, MasterSettings
 from tests.simulation.script import simulate, simulate_power_cuts
 
 
@@ -13,6 +14,13 @@ from tests.simulation.script import simulate, simulate_power_cuts
 def test_every_law_holds_whatever_happens(seed: int) -> None:
     """Workers die, hang and talk nonsense, masters are killed; nobody is told anything wrong."""
     assert simulate(str(seed)).broken == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_law_holds_whatever_happens_while_a_worker_lies(seed: int) -> None:
+    """All is verified: among all the other faults, nobody is ever told what only the liar said."""
+    verified = MasterSettings(dispatch=DispatchSettings(verify=1.0))
+    assert simulate(str(seed), verified).broken == []
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -457,3 +457,45 @@ def test_a_reserved_worker_has_no_other_call_until_the_one_is_over() -> None:
     assert taken(pool) == []
     pool.answered(worker, 1, 0.5, 0.5)
     assert taken(pool) == ["w", "w"]
+
+
+def test_a_worker_that_lied_is_out_and_no_examination_brings_it_back() -> None:
+    """Neither its announcements, nor one that was going on: not for `forget_s`."""
+    pool = a_pool(forget_s=600.0)
+    worker = admitted(pool)
+    assert pool.reject(worker.key, "mul of 6 and 7 gave 43", 1.0) is worker
+    assert pool.reject(worker.key, "and again", 1.0) is None
+    for now in range(2, 600):
+        announced(pool, now=float(now))
+        assert pool.due(float(now), 1000) == []
+        pool.passed(worker, float(now))
+    assert (worker.state, worker.reason) == (State.REJECTED, "mul of 6 and 7 gave 43")
+    assert taken(pool) == []
+
+
+def test_a_call_that_breaks_afterwards_does_not_hide_why_a_worker_was_rejected() -> None:
+    """People need to know the lie."""
+    pool = a_pool()
+    worker = admitted(pool)
+    pool.acquire(ALL, 1.0)
+    pool.reject(worker.key, "mul of 6 and 7 gave 43", 1.0)
+    pool.broke(worker, 1, GONE, 1.1)
+    assert worker.reason == "mul of 6 and 7 gave 43"
+
+
+def test_a_worker_that_lied_may_come_back_as_another_program() -> None:
+    """When it took leave, or can do other things than before."""
+    pool = a_pool()
+    worker = admitted(pool)
+    pool.reject(worker.key, "mul of 6 and 7 gave 43", 1.0)
+    pool.leave("w", lambda _worker: True, 2.0)
+    assert admitted(pool, now=3.0).state is State.LIVE
+
+
+def test_a_worker_that_lied_comes_back_after_the_time_that_the_dead_are_kept() -> None:
+    """It is forgotten, and announces itself as a new one."""
+    pool = a_pool(forget_s=600.0)
+    worker = admitted(pool)
+    pool.reject(worker.key, "mul of 6 and 7 gave 43", 1.0)
+    pool.due(602.0, 1000)
+    assert admitted(pool, now=603.0).state is State.LIVE

@@ -8,6 +8,7 @@ from engine.expression.parser import parse
 from engine.job import JobId, Operation
 from engine.plan import Plan
 from engine.trace import (
+    COST_OF_A_TRACE,
     PIECE,
     SHARE,
     WHOLE_UP_TO,
@@ -254,3 +255,12 @@ def test_what_comes_while_a_trace_is_told_is_not_told() -> None:
     trace.came(operation, 3, a_trip(), 0.0)
     (told,) = told_by(telling).operations
     assert (told.state, told.result) == ("queued", None)
+
+
+def test_the_trace_of_a_job_that_starts_afresh_takes_the_place_of_the_first() -> None:
+    """It costs once, so the traces of others are kept as long as before."""
+    traces = Traces(limit=3 * (1 + COST_OF_A_TRACE))
+    for job_id in (1, 2, 2, 2, 3):
+        traces.begin(JobId(job_id), Plan(parse("1+1")), 0.0)
+        traces.end(JobId(job_id))
+    assert all(traces.get(JobId(job_id)) is not None for job_id in (1, 2, 3))
