@@ -15,7 +15,7 @@ from tests.terminal import Clone, Terminal
 # Blocks that begin with one of these are read there.
 ELSEWHERE = {"docker-compose": "tests/docker", "ruby": "tests/ruby"}
 
-GOES_ON = ("make run", "python worker_example.py", "ruby worker_example.rb")
+GOES_ON = ("make run", "python3 worker_example.py", "ruby worker_example.rb")
 TAKES_MINUTES = ("make test",)
 EXAMPLES = {"python": "worker_example.py", "ruby": "worker_example.rb"}
 EXAMPLES_PAGE = "docs/workers.md"
