@@ -338,8 +338,18 @@ SAFEGUARDS = (
         FAULTS + "test_row_32_a_poison_operation_kills_three_workers_and_no_innocent_job",
         (
             "engine/retry.py",
-            "if len(attempts.deaths) >= self._settings.poison_deaths:",
+            "if self._is_poison(attempts, live):",
             "if False:",
+        ),
+    ),
+    without(
+        32,
+        "where there are fewer than three workers, they count again",
+        FAULTS + "test_row_32_poison_is_found_where_there_are_fewer_than_three_workers",
+        (
+            "engine/retry.py",
+            "return different + others < self._settings.poison_deaths",
+            "return False",
         ),
     ),
     without(

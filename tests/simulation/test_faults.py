@@ -5,6 +5,7 @@ with the settings as they are by default.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
@@ -799,6 +800,33 @@ def test_row_32_a_poison_operation_kills_three_workers_and_no_innocent_job() -> 
             assert ended.outcome is not None
             assert ended.outcome.error is None
         assert sum(not worker.server.up for worker in workers) == 3
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_row_32_poison_is_found_where_there_are_fewer_than_three_workers(count: int) -> None:
+    """They come back each time; after the third death the operation is given up."""
+
+    async def scenario(world: World) -> None:
+        workers = await world.with_live(count)
+        deaths = []
+
+        def killed(worker: WorkerMachine) -> None:
+            deaths.append(worker.name)
+            worker.crash("poison")
+            world.loop.call_later(0.1, worker.start)
+
+        for worker in workers:
+            worker.server.kills = is_poison
+            worker.server.on_killed = partial(killed, worker)
+        innocent = [await world.submit(f"{n}*2+{n}*3") for n in range(10)]
+        job = await world.answer(f"({POISON}*3)+1")
+        assert job.outcome is not None
+        assert job.outcome.error == "poison_operation"
+        assert len(deaths) == 3
+        for job_id in innocent:
+            assert (await world.ending(job_id)).outcome is not None
 
     play(scenario)
 
