@@ -9,7 +9,7 @@ once, however many calls brought it; what nobody waits for any more is let go.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Container, Hashable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 
