@@ -9,7 +9,7 @@ SEEDS ?= 1000
 KILLS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check simulate chaos docker-test browser-test ruby-test openapi-test bench bench-peers
+.PHONY: help demo run test check simulate chaos mutants docker-test browser-test ruby-test openapi-test bench bench-peers
 
 help: ## Say what each target does.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ chaos: $(VENV)/dev ## Kill masters KILLS times under load, and say what was lost
 
 simulate: $(VENV)/dev ## Run SEEDS random schedules of faults against a whole master in virtual time.
 	$(BIN)/python -m tests.simulation $(SEEDS)
+
+mutants: $(VENV)/dev ## Take each safeguard away in a copy, one at a time, and see its test fail.
+	$(BIN)/python -m tests.mutants
 
 docker-test: $(VENV)/dev ## Build the images and test them under docker-compose (needs root and Debian, or an engine).
 	tests/docker/run

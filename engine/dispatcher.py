@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Container, Hashable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 
 from engine import exchange
@@ -255,7 +256,10 @@ class Dispatcher:
         return [entry for entry in taken if entry[0].awaits(entry[1])]
 
     def _is_nobody_left(self, name: str, asked: Container[Hashable]) -> bool:
-        return all(other.key in asked for other in self._pool.live(name))
+        return all(key in asked for key in self._live(name))
+
+    def _live(self, name: str) -> list[WorkerKey]:
+        return [worker.key for worker in self._pool.live(name)]
 
     @staticmethod
     def _attempts(entry: Entry) -> Attempts:
@@ -471,7 +475,9 @@ class Dispatcher:
                 continue
             attempts = lane.attempts.setdefault(operation.index, Attempts())
             try:
-                delay_s = self._policy.decide(attempts, worker.key, error)
+                delay_s = self._policy.decide(
+                    attempts, worker.key, error, partial(self._live, operation.name)
+                )
             except OperationFailed as failure:
                 trip = Trip(worker.name, call.sent_at, now, reason=error.reason)
                 lane.deliver(operation, failure, lane.with_history(trip, operation), since)

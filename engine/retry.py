@@ -5,10 +5,12 @@ The first failover is at once, to a worker not yet tried; later ones wait for a 
 (a random share of a ceiling that doubles), so that what failed together does not come back
 together. A worker that is only busy costs no attempt. An operation that was aboard when several
 different workers died is poison: first it is sent to a worker that has nothing else in hand, so
-that the next death tells it from those that were aboard by chance, and then it fails its job.
+that the next death tells it from those that were aboard by chance, and then it fails its job. Where
+there are not so many different workers, one that comes back and dies again counts as another.
 """
 
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable
 from random import Random
 
 from engine.errors import OperationFailed, Refused, Unreachable, WorkerError
@@ -24,7 +26,7 @@ class Attempts:
     def __init__(self) -> None:
         self.failures = 0
         self.avoid: set[Hashable] = set()  # the workers where it failed
-        self.deaths: set[Hashable] = set()  # those that died with it aboard
+        self.deaths: Counter[Hashable] = Counter()  # of workers that had it aboard
         self.copies = 0  # of it that are queued or on their way, beside the one that failed
 
     @property
@@ -35,7 +37,7 @@ class Attempts:
     @property
     def suspected(self) -> bool:
         """Whether it may be poison: its next worker has nothing else in hand meanwhile."""
-        return len(self.deaths) >= ALONE_AFTER_DEATHS
+        return self.deaths.total() >= ALONE_AFTER_DEATHS
 
 
 class RetryPolicy:
@@ -45,10 +47,17 @@ class RetryPolicy:
         self._settings = settings
         self._random = random
 
-    def decide(self, attempts: Attempts, worker: Hashable, error: WorkerError) -> float:
+    def decide(
+        self,
+        attempts: Attempts,
+        worker: Hashable,
+        error: WorkerError,
+        live: Callable[[], Iterable[Hashable]],
+    ) -> float:
         """Record the failure in `attempts`; return after how many seconds to try again.
 
-        Raises `OperationFailed` when it has been tried often enough, or killed enough workers.
+        `live` names the workers that could be asked next. Raises `OperationFailed` when it has
+        been tried often enough, or killed enough workers.
         """
         if isinstance(error, Refused) and error.busy:
             attempts.avoid = {worker}
@@ -56,12 +65,13 @@ class RetryPolicy:
         attempts.failures += 1
         attempts.avoid.add(worker)
         if _is_death(error):
-            attempts.deaths.add(worker)
-        if len(attempts.deaths) >= self._settings.poison_deaths:
-            raise OperationFailed(
-                "poison_operation",
-                f"{len(attempts.deaths)} workers died while they computed this operation",
-            )
+            attempts.deaths[worker] += 1
+            if self._is_poison(attempts, live):
+                raise OperationFailed(
+                    "poison_operation",
+                    f"{attempts.deaths.total()} times a worker died while it computed this"
+                    " operation",
+                )
         if attempts.failures >= self._settings.attempts:
             raise OperationFailed(
                 "attempts_exhausted",
@@ -77,7 +87,17 @@ class RetryPolicy:
         It has not been tried, but what a worker dies of may be any operation aboard.
         """
         if _is_death(error):
-            known.setdefault(index, Attempts()).deaths.add(worker)
+            known.setdefault(index, Attempts()).deaths[worker] += 1
+
+    def _is_poison(self, attempts: Attempts, live: Callable[[], Iterable[Hashable]]) -> bool:
+        different = len(attempts.deaths)
+        if different >= self._settings.poison_deaths:
+            return True
+        if attempts.deaths.total() < self._settings.poison_deaths:
+            return False
+        # Others would tell more than the same one again, if there are enough of them.
+        others = len(set(live()) - attempts.deaths.keys())
+        return different + others < self._settings.poison_deaths
 
     def ceiling_s(self, failures: int) -> float:
         """Return the longest wait after so many failures: 0, 0.05, 0.1, 0.2, ... up to 2 s."""

@@ -128,7 +128,8 @@ class DispatchSettings(Section, frozen=True, kw_only=True):
     retry_min: Count = 10
     """And how many may be in any case."""
     poison_deaths: Count = 3
-    """Workers that may die with an operation aboard before its job fails for it."""
+    """Workers that may die with an operation aboard before its job fails for it: different ones,
+    or, where there are fewer, the same ones again."""
     verify: Share = 0.0
     """Share of the operations that are asked of a second worker too, and of others while those
     differ. 1.0 believes nobody alone, at twice the work; a small share finds who lies, after

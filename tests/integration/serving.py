@@ -235,8 +235,8 @@ async def exchanged(port: int, sent: bytes) -> bytes:
         writer.write(sent)
         writer.write_eof()
         return await reader.read()
-    except ConnectionError:
-        return b""  # closed without a word
+    except OSError:
+        return b""  # closed without a word, perhaps before ours
     finally:
         writer.close()
 

@@ -4,8 +4,12 @@ Two programs that disagree on where a request ends let somebody smuggle one past
 law: after any doubt the connection is over, so that no byte behind it is taken for a request.
 """
 
+import asyncio
+import contextlib
+
 import pytest
 
+from engine.master.app import public_app, serve
 from tests.integration.serving import a_master, a_worker, exchanged
 
 pytestmark = pytest.mark.gen_test
@@ -130,3 +134,26 @@ async def test_a_client_that_leaves_in_the_middle_harms_nobody() -> None:
         for sent in (b"", b"POST /sub", a_post(b"Content-Length: 5000")):
             await exchanged(master.port, sent)
         assert (await master.post("/submit", {"task": "1"})).json["job_id"] == 1
+
+
+async def test_a_connection_over_the_bound_is_closed_without_a_word() -> None:
+    """A process without file descriptors could neither accept nor refuse."""
+    async with a_master(limits__connections=1) as master:
+        _, first = await asyncio.open_connection("127.0.0.1", master.port)
+        reader, second = await asyncio.open_connection("127.0.0.1", master.port)
+        try:
+            second.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read(1) == b""
+        finally:
+            first.close()
+            second.close()
+
+
+async def test_nothing_is_waited_for_without_an_end() -> None:
+    """Tornado itself would wait an hour for the next request, and for ever for half a body."""
+    async with a_master() as master:
+        waits = serve(public_app(master.master), 1_000_000, 10).conn_params
+        assert 0 < waits.header_timeout <= 15
+        assert waits.body_timeout is not None
+        assert 0 < waits.body_timeout <= 10

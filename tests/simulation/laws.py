@@ -60,7 +60,7 @@ class Laws:
         self._keys: dict[str, int] = {}
         self._failures: Counter[tuple[int, int]] = Counter()  # life and mark
         self._deaths: dict[tuple[int, int], set[str]] = {}
-        self._dead_calls: list[tuple[str, str, frozenset[str]]] = []
+        self._dead_calls: list[tuple[str, frozenset[str]]] = []
 
     def break_(self, sentence: str) -> None:
         """Write a sentence about a broken law down."""
@@ -135,19 +135,19 @@ class Laws:
             self._claim(right, f"job {job_id}, {task}, ended as {outcome}: should be {expected!r}")
 
     def _was_unlucky(self) -> bool:
-        """Whether some operation was aboard when three workers died, one at least by the script.
+        """Whether some operation was aboard three times when a worker died, once by the script.
 
         Then nobody can tell it from poison.
         """
-        seen: dict[str, set[str]] = {}
+        seen: Counter[str] = Counter()
         scripted: set[str] = set()
-        for url, killer, aboard in self._dead_calls:
+        for killer, aboard in self._dead_calls:
             for computation in aboard:
-                seen.setdefault(computation, set()).add(url)
+                seen[computation] += 1
                 if killer == "the script":
                     scripted.add(computation)
         deaths = self._settings.dispatch.poison_deaths
-        return any(len(urls) >= deaths and which in scripted for which, urls in seen.items())
+        return any(times >= deaths and which in scripted for which, times in seen.items())
 
     # What is seen on the wire
 
@@ -171,7 +171,7 @@ class Laws:
             return
         if call.fate == "died":
             aboard = frozenset(map(repr, call.computations))
-            self._dead_calls.append((call.url, call.killer or "", aboard))
+            self._dead_calls.append((call.killer or "", aboard))
         if call.fate in ("answered", "busy") or self._slept_since(call.sent_at):
             return
         for computation in call.computations:

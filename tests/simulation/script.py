@@ -312,8 +312,7 @@ async def _random_script(seed: str, settings: MasterSettings | None) -> Report:
             _fit(world, liar, random)
             liar.server.arithmetic = one_too_much
         kinds = {name: FAULTS[name] for name in random.sample(list(FAULTS), random.randint(1, 6))}
-        # Fewer than three workers could not tell poison from a flaky worker.
-        poison = random.choice([0, 0, 1, 2]) if len(world.workers) >= 3 else 0
+        poison = random.choice([0, 0, 1, 2])
         clients = Clients(world, world.random("clients"), poison=poison)
         jobs = random.randint(10, 60)
         coming = world.spawn(clients.come(jobs, jobs / SCRIPT_S))

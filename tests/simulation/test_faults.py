@@ -6,9 +6,11 @@ with the settings as they are by default.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
+from engine.dispatcher import HEDGE_CREDIT
 from engine.errors import StoreError
 from engine.exchange import Reply
 from engine.job import Job
@@ -124,6 +126,20 @@ def test_row_4_a_worker_that_hangs_loses_its_operations_and_dies_and_comes_back(
     play(scenario)
 
 
+def test_row_4_a_call_that_is_not_answered_is_given_up() -> None:
+    """After its time-out, not sooner and not later: nothing else asks again here."""
+
+    async def scenario(world: World) -> None:
+        hung, _ = await world.with_live(2)
+        hung.hang()
+        began = world.loop.time()
+        for job_id in [await world.submit("6*7") for _ in range(4)]:
+            assert right(await world.ending(job_id), 42)
+        assert 2.0 <= world.loop.time() - began < 2.1
+
+    play(scenario, UNHEDGED)
+
+
 def test_row_4_a_late_reply_is_ignored() -> None:
     """What another worker answered meanwhile stands, and nothing is counted twice."""
 
@@ -207,6 +223,24 @@ def test_row_5_what_is_late_is_asked_for_elsewhere() -> None:
     play(scenario)
 
 
+def test_row_5_no_more_than_a_share_is_asked_for_twice() -> None:
+    """A worker that hangs with much in hand keeps it until its time-out: that is a fault, not late.
+
+    Else each fault would double the load of those that are left.
+    """
+
+    async def scenario(world: World) -> None:
+        hung, *_ = await world.with_live(2)
+        for _ in range(20):
+            await world.answer("6*7")
+        hung.hang()
+        await world.answer("+".join(f"{n}*1.5" for n in range(1_000)))
+        assert 0 < world.running.dispatcher.tally.retries["late"] <= HEDGE_CREDIT
+
+    # With next to no share, all that there is to spend is what is there at the start.
+    play(scenario, MasterSettings(dispatch=DispatchSettings(hedge_share=1e-6)))
+
+
 @pytest.mark.parametrize("code", [503, 429])
 def test_row_6_a_busy_worker_has_its_rest_and_is_not_dead(code: int) -> None:
     """Retry-After is kept: nothing is sent to it for so long, and no attempt is spent."""
@@ -239,6 +273,27 @@ def test_row_6_no_worker_can_ask_for_a_rest_of_an_hour() -> None:
         assert right(await world.ending(job_id, 5.0), 42)
 
     play(scenario)
+
+
+def test_row_6_retries_are_a_share_of_what_is_in_flight() -> None:
+    """What failed together does not come back together, to bring down the next worker."""
+
+    async def scenario(world: World) -> None:
+        mad, *_ = await world.with_live(2)
+        for _ in range(20):
+            await world.answer("6*7")
+        mad.misbehave(nonsense.only_arrays(nonsense.status(500)))
+        await world.answer("+".join(f"{n}.25*1.5" for n in range(200)))
+        failed = {str(item) for call in work_calls(world, mad) for item in call.computations}
+        again = [
+            sum(str(item) in failed for item in call.computations)
+            for call in work_calls(world)
+            if call.url != mad.url
+        ]
+        assert sum(again) > 40
+        assert max(again) <= 40  # a fifth of all that there is
+
+    play(scenario, UNHEDGED)
 
 
 @pytest.mark.parametrize("kind", sorted(nonsense.ALL))
@@ -432,8 +487,9 @@ def test_row_12_a_partition_is_seen_by_probes_and_heals_by_itself(deaf: bool, mu
         lost.cut_off(deaf=deaf, mute=mute)
         await world.until(lambda: world.state(lost) is State.DEAD, 5.0)
         sent = len(work_calls(world, lost))
-        for _ in range(4):
+        for _ in range(40):  # in all, longer than an announcer waits before it tries again
             assert right(await world.answer("6*7"), 42)
+            await world.pass_time(0.1)
         assert len(work_calls(world, lost)) == sent
         lost.heal()
         await world.until(lambda: world.state(lost) is State.LIVE, 10.0)
@@ -746,6 +802,33 @@ def test_row_32_a_poison_operation_kills_three_workers_and_no_innocent_job() -> 
             assert ended.outcome is not None
             assert ended.outcome.error is None
         assert sum(not worker.server.up for worker in workers) == 3
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_row_32_poison_is_found_where_there_are_fewer_than_three_workers(count: int) -> None:
+    """They come back each time; after the third death the operation is given up."""
+
+    async def scenario(world: World) -> None:
+        workers = await world.with_live(count)
+        deaths = []
+
+        def killed(worker: WorkerMachine) -> None:
+            deaths.append(worker.name)
+            worker.crash("poison")
+            world.loop.call_later(0.1, worker.start)
+
+        for worker in workers:
+            worker.server.kills = is_poison
+            worker.server.on_killed = partial(killed, worker)
+        innocent = [await world.submit(f"{n}*2+{n}*3") for n in range(10)]
+        job = await world.answer(f"({POISON}*3)+1")
+        assert job.outcome is not None
+        assert job.outcome.error == "poison_operation"
+        assert len(deaths) == 3
+        for job_id in innocent:
+            assert (await world.ending(job_id)).outcome is not None
 
     play(scenario)
 

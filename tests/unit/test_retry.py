@@ -24,11 +24,16 @@ def a_policy(**settings: float) -> RetryPolicy:
     return RetryPolicy(DispatchSettings(**settings), Random(1))  # type: ignore[arg-type]
 
 
+def many() -> str:
+    """Return more live workers than any operation could kill."""
+    return "abcdefgh"
+
+
 def after(*failures: tuple[str, WorkerError]) -> tuple[Attempts, float]:
     """Return the history of an operation after these failures, and the last delay."""
     attempts, policy, delay_s = Attempts(), a_policy(), 0.0
     for worker, error in failures:
-        delay_s = policy.decide(attempts, worker, error)
+        delay_s = policy.decide(attempts, worker, error, many)
     return attempts, delay_s
 
 
@@ -56,7 +61,7 @@ def test_later_delays_are_spread_over_the_whole_time_up_to_the_ceiling() -> None
     for _ in range(300):
         attempts = Attempts()
         attempts.failures = 4
-        delays.append(policy.decide(attempts, "a", TimedOut("x")))
+        delays.append(policy.decide(attempts, "a", TimedOut("x"), many))
     assert 0.0 <= min(delays) < 0.1 * 0.4
     assert 0.9 * 0.4 < max(delays) <= 0.4
 
@@ -64,10 +69,10 @@ def test_later_delays_are_spread_over_the_whole_time_up_to_the_ceiling() -> None
 def test_after_so_many_attempts_the_operation_fails_with_the_last_reason() -> None:
     """The job then says what went wrong last."""
     policy, attempts = a_policy(attempts=3), Attempts()
-    policy.decide(attempts, "a", TimedOut("did not answer"))
-    policy.decide(attempts, "b", TimedOut("did not answer"))
+    policy.decide(attempts, "a", TimedOut("did not answer"), many)
+    policy.decide(attempts, "b", TimedOut("did not answer"), many)
     with pytest.raises(OperationFailed, match="sent garbage") as caught:
-        policy.decide(attempts, "c", BrokenReply("sent garbage"))
+        policy.decide(attempts, "c", BrokenReply("sent garbage"), many)
     assert caught.value.code == "attempts_exhausted"
 
 
@@ -93,12 +98,12 @@ def test_a_death_counts_for_what_only_travelled_along_too() -> None:
 def test_an_operation_that_was_aboard_when_three_workers_died_is_poison() -> None:
     """From the second death on it travels alone; the third one ends its job."""
     attempts, policy = Attempts(), a_policy()
-    policy.decide(attempts, "a", DIED)
+    policy.decide(attempts, "a", DIED, many)
     assert not attempts.alone
-    policy.decide(attempts, "b", DIED)
+    policy.decide(attempts, "b", DIED, many)
     assert attempts.alone
     with pytest.raises(OperationFailed) as caught:
-        policy.decide(attempts, "c", DIED)
+        policy.decide(attempts, "c", DIED, many)
     assert caught.value.code == "poison_operation"
 
 
@@ -106,7 +111,47 @@ def test_only_different_workers_that_died_with_it_aboard_count_as_deaths() -> No
     """Not the same one again, not a refused connection, not one that hangs."""
     failures = [("a", DIED), ("a", DIED), ("b", REFUSED), ("c", TimedOut("x")), ("d", DIED)]
     attempts, _ = after(*failures)
-    assert attempts.deaths == {"a", "d"}
+    assert set(attempts.deaths) == {"a", "d"}
+
+
+@pytest.mark.parametrize(
+    ("deaths", "live", "is_poison"),
+    [
+        ("a", "", False),
+        ("aa", "", False),
+        ("aaa", "", True),  # there is nobody else
+        ("aaa", "a", True),
+        ("aaa", "b", True),  # and one more would not make three
+        ("aba", "", True),
+        ("aba", "ab", True),
+        ("aaa", "bc", False),  # they will tell
+        ("aba", "c", False),
+        ("aaaabbbb", "c", False),
+        ("abc", "def", True),
+    ],
+)
+def test_where_there_are_no_three_workers_one_that_comes_back_counts_again(
+    deaths: str, live: str, is_poison: bool
+) -> None:
+    """Different ones tell more than the same one again, so as many are asked as there are."""
+    attempts, policy = Attempts(), a_policy()
+
+    def die(worker: str, others: str) -> bool:
+        try:
+            policy.decide(attempts, worker, DIED, lambda: others)
+        except OperationFailed as failure:
+            return failure.code == "poison_operation"
+        return False
+
+    for worker in deaths[:-1]:
+        assert not die(worker, "abcdefgh")
+    assert die(deaths[-1], live) == is_poison
+
+
+def test_what_died_twice_at_one_worker_travels_alone() -> None:
+    """Nothing else is to be aboard when it may be the third time."""
+    attempts, _ = after(("a", DIED), ("a", DIED))
+    assert attempts.suspected
 
 
 def test_a_batch_is_taken_apart_when_it_has_failed_twice() -> None:

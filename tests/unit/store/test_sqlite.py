@@ -481,7 +481,17 @@ def write_over(file: Path) -> None:
     file.write_text("this is no database\n" * 1000)
 
 
-@pytest.mark.parametrize("damage", [spoil_its_pages, cut_off, write_over])
+def lose_a_page(file: Path) -> None:
+    """Lose one that nothing needs before a job is looked for: only an examination finds it."""
+    with closing(sqlite3.connect(file)) as connection:
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'jobs'"
+        ).fetchone()
+    content = file.read_bytes()
+    file.write_bytes(content[: 4096 * (page - 1)] + bytes(4096) + content[4096 * page :])
+
+
+@pytest.mark.parametrize("damage", [spoil_its_pages, cut_off, write_over, lose_a_page])
 def test_a_damaged_record_is_refused_and_left_as_it_is(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:

@@ -1,0 +1,593 @@
+"""The safeguards, how each is taken away, and the test that must fail then.
+
+A row is the fault's number in docs/reliability.md. A change names a text that stands exactly once
+in a file, and what stands there instead: the smallest that leaves the rest as it is.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+UNIT = "tests/unit"
+FAULTS = "tests/simulation/test_faults.py::"
+NETWORK = "tests/integration"
+STORE = "tests/unit/store/test_sqlite.py::"
+CONTRACT = "tests/contract/test_store.py::"
+
+
+class Change(NamedTuple):
+    """A piece of a file, and what stands in its place."""
+
+    file: str
+    text: str
+    instead: str
+
+    def apply_in(self, tree: Path) -> None:
+        """Change the file in a copy of the tree. Raises `LookupError` if the text is not there."""
+        path = tree / self.file
+        whole = path.read_text(encoding="utf-8")
+        count = whole.count(self.text)
+        if count != 1:
+            raise LookupError(
+                f"{self.file} has this {count} times, not once; bring it up to date: {self.text!r}"
+            )
+        path.write_text(whole.replace(self.text, self.instead), encoding="utf-8")
+
+
+class Safeguard(NamedTuple):
+    """Something that keeps a fault from doing harm."""
+
+    row: int
+    name: str
+    test: str
+    changes: tuple[Change, ...]
+
+
+def without(row: int, name: str, test: str, *changes: tuple[str, str, str]) -> Safeguard:
+    """Return a safeguard; each of `changes` is file, text, and what stands instead."""
+    return Safeguard(row, name, test, tuple(Change(*change) for change in changes))
+
+
+SAFEGUARDS = (
+    # Calls and retries
+    without(
+        1,
+        "what failed at a worker goes to another",
+        FAULTS + "test_rows_6_and_7_what_failed_at_one_worker_goes_to_another",
+        ("engine/retry.py", "        attempts.avoid.add(worker)\n", ""),
+    ),
+    without(
+        2,
+        "the first failover is at once",
+        FAULTS + "test_rows_2_and_3_what_a_worker_dies_with_goes_to_another_at_once",
+        (
+            "engine/retry.py",
+            "if failures <= 1:\n            return 0.0",
+            "if failures < 1:\n            return 0.0",
+        ),
+        ("engine/retry.py", "2.0 ** min(failures - 2, 30)", "64.0"),
+    ),
+    without(
+        4,
+        "a call has a time-out",
+        FAULTS + "test_row_4_a_call_that_is_not_answered_is_given_up",
+        (
+            "engine/dispatcher.py",
+            "worker.url, body, self._settings.call_timeout_s",
+            "worker.url, body, 3600.0",
+        ),
+    ),
+    without(
+        4,
+        "an operation is delivered once, whoever answers too",
+        UNIT + "/test_dispatcher.py::test_of_two_answers_to_an_operation_the_first_one_counts",
+        (
+            "engine/dispatcher.py",
+            "        if operation.index in self._awaited:\n            self._awaited.remove(operation.index)",
+            "        if True:\n            self._awaited.discard(operation.index)",
+        ),
+    ),
+    without(
+        5,
+        "what is late is asked for elsewhere",
+        FAULTS + "test_row_5_what_is_late_is_asked_for_elsewhere",
+        (
+            "engine/dispatcher.py",
+            "        task.add_done_callback(self._over)\n        self._hedge_later()",
+            "        task.add_done_callback(self._over)",
+        ),
+    ),
+    without(
+        5,
+        "no more than a share is asked for twice",
+        FAULTS + "test_row_5_no_more_than_a_share_is_asked_for_twice",
+        ("engine/dispatcher.py", "if not late or len(late) > self._hedge_credit:", "if not late:"),
+    ),
+    without(
+        5,
+        "two copies of an operation are enough",
+        FAULTS + "test_row_32_poison_kills_three_workers_and_no_more_when_it_takes_its_time",
+        (
+            "engine/dispatcher.py",
+            "return lane.awaits(operation) and not (attempts and (attempts.copies or attempts.deaths))",
+            "return lane.awaits(operation)",
+        ),
+    ),
+    without(
+        6,
+        "a busy worker costs no attempt",
+        UNIT + "/test_retry.py::test_a_busy_worker_costs_no_attempt",
+        ("engine/retry.py", "if isinstance(error, Refused) and error.busy:", "if False:"),
+    ),
+    without(
+        6,
+        "a worker can ask for two seconds of rest at the most",
+        FAULTS + "test_row_6_no_worker_can_ask_for_a_rest_of_an_hour",
+        ("engine/pool.py", "BUSY_MAX_S = 2.0", "BUSY_MAX_S = 3600.0"),
+    ),
+    without(
+        6,
+        "retries have a budget, and it is kept",
+        FAULTS + "test_row_6_retries_are_a_share_of_what_is_in_flight",
+        (
+            "engine/dispatcher.py",
+            "room = self._policy.allowance(self._in_flight) - self._retries_in_flight",
+            "room = limit",
+        ),
+    ),
+    without(
+        6,
+        "an operation is given up after its attempts",
+        FAULTS + "test_an_operation_that_fails_everywhere_is_given_up_after_its_attempts",
+        (
+            "engine/retry.py",
+            "if attempts.failures >= self._settings.attempts:",
+            "if attempts.failures > self._settings.attempts:",
+        ),
+    ),
+    # What counts as an answer
+    without(
+        7,
+        "no more of a reply is read than there may be",
+        NETWORK + "/test_misbehaving_workers.py::test_a_flood_is_cut_off",
+        (
+            "engine/transport.py",
+            "MAX_REPLY_BYTES = 10 * 1024 * 1024",
+            "MAX_REPLY_BYTES = 1000 * 1024 * 1024",
+        ),
+    ),
+    without(
+        7,
+        "no redirect is followed",
+        NETWORK + "/test_misbehaving_workers.py::test_a_redirect_is_not_followed",
+        ("engine/transport.py", "follow_redirects=False", "follow_redirects=True"),
+    ),
+    without(
+        8,
+        "a number that is none is no result",
+        UNIT + "/test_exchange.py::test_what_cannot_be_read_as_an_answer_is_a_broken_reply",
+        (
+            "engine/messages.py",
+            "        plain = json.loads(body.decode(), parse_constant=_refuse, parse_float=_finite)\n",
+            "        plain = json.loads(body.decode())\n",
+        ),
+        (
+            "engine/messages.py",
+            '            if "Integer value out of range" not in str(error):\n                raise\n',
+            "            pass\n",
+        ),
+        (
+            "engine/messages.py",
+            "        except msgspec.ValidationError as error:\n",
+            "        except msgspec.DecodeError:\n",
+        ),
+    ),
+    without(
+        9,
+        "an answer echoes what was asked",
+        UNIT + "/test_exchange.py::test_an_answer_to_another_question_is_foreign",
+        (
+            "engine/exchange.py",
+            "if one.operation != name or (one.op1, one.op2) != operands:",
+            "if one.operation != name:",
+        ),
+    ),
+    without(
+        9,
+        "an answer to another question counts threefold",
+        FAULTS + "test_row_9_an_answer_to_another_question_is_enough_to_be_examined_again",
+        ("engine/pool.py", "FOREIGN_FAULTS = 3", "FOREIGN_FAULTS = 1"),
+    ),
+    without(
+        10,
+        "an array is answered in its order",
+        UNIT + "/test_exchange.py::test_an_array_that_does_not_match_is_worth_nothing",
+        (
+            "engine/exchange.py",
+            "if item.operation != name or (item.op1, item.op2) != operands:",
+            "if item.operation != name:",
+        ),
+    ),
+    without(
+        11,
+        "a worker is examined before its first operation",
+        FAULTS + "test_row_11_a_worker_that_computes_in_floats_is_rejected",
+        ("engine/health.py", "elif self._settings.examine:", "elif False:"),
+    ),
+    without(
+        11,
+        "an examination looks at the type, too",
+        UNIT + "/test_examination.py::test_a_whole_quotient_that_is_no_float_is_wrong",
+        ("engine/examination.py", "bits(result) == bits(expected)", "result == expected"),
+    ),
+    without(
+        11,
+        "who stands alone is not believed",
+        FAULTS + "test_row_11_no_job_believes_a_worker_that_lies_after_its_examination",
+        (
+            "engine/verification.py",
+            "        if results is None:\n            return None\n",
+            "        if results is None:\n            results = said\n",
+        ),
+    ),
+    without(
+        11,
+        "who lied is rejected",
+        FAULTS + "test_row_11_the_reason_names_the_call_and_the_liar_stays_out",
+        ("engine/dispatcher.py", "if self._pool.reject(liar, lie, now) is not None:", "if False:"),
+    ),
+    without(
+        11,
+        "who lied stays out, whatever its next examination says",
+        FAULTS + "test_row_11_the_reason_names_the_call_and_the_liar_stays_out",
+        (
+            "engine/pool.py",
+            "worker.readmit_at = worker.probe_at = now + self._settings.forget_s",
+            "worker.readmit_at = worker.probe_at = now + 1.0",
+        ),
+    ),
+    without(
+        11,
+        "a job that believed a liar starts afresh",
+        FAULTS + "test_row_11_an_unfinished_job_that_believed_a_liar_starts_afresh",
+        ("engine/dispatcher.py", "            self._lanes[job_id].spoil()\n", "            pass\n"),
+    ),
+    # Workers and the pool
+    without(
+        12,
+        "an announcement alone makes no worker live",
+        FAULTS + "test_row_12_a_partition_is_seen_by_probes_and_heals_by_itself",
+        (
+            "engine/pool.py",
+            "    State.DEAD: {\n",
+            "    State.DEAD: {\n        Event.ANNOUNCED: State.LIVE,\n",
+        ),
+    ),
+    without(
+        12,
+        "a worker that is not live has no places",
+        UNIT + "/test_pool.py::test_a_broken_call_makes_suspect_at_once_and_probes_at_once",
+        (
+            "engine/pool.py",
+            "            self._drop_places(worker)\n            self._live[worker.operations] -= 1",
+            "            self._live[worker.operations] -= 1",
+        ),
+    ),
+    without(
+        20,
+        "calls that a sleeping master gave up blame nobody",
+        FAULTS + "test_row_20_a_master_that_slept_blames_nobody",
+        (
+            "engine/dispatcher.py",
+            "if self._wakefulness.slept_since(call.sent_at, now):",
+            "if False:",
+        ),
+    ),
+    without(
+        20,
+        "probes that a sleeping master gave up blame nobody",
+        FAULTS + "test_row_20_probes_of_a_master_that_slept_blame_nobody",
+        ("engine/health.py", "if self._wakefulness.slept_since(started, now):", "if False:"),
+    ),
+    without(
+        24,
+        "the pool is bounded",
+        FAULTS + "test_row_24_the_pool_is_bounded",
+        ("engine/pool.py", "if len(self._workers) < self._settings.max:", "if True:"),
+    ),
+    without(
+        24,
+        "nobody elsewhere announces the master's own host",
+        UNIT + "/test_address.py::test_an_address_where_no_worker_can_be_is_refused",
+        ("engine/address.py", "if ip.is_loopback and not _plain(peer).is_loopback:", "if False:"),
+    ),
+    without(
+        24,
+        "an announcement needs the token",
+        NETWORK
+        + "/test_announcements.py::test_with_a_token_set_an_announcement_without_it_is_unauthorized",
+        (
+            "engine/web.py",
+            "return not token or hmac.compare_digest(said.encode(), expected.encode())",
+            "return True",
+        ),
+    ),
+    without(
+        31,
+        "a worker that took leave gets nothing new",
+        UNIT
+        + "/test_pool.py::test_a_worker_that_takes_leave_gets_nothing_new_and_goes_when_it_has_finished",
+        (
+            "engine/pool.py",
+            "        Event.FAULTED: State.CANDIDATE,\n        Event.LIED: State.REJECTED,\n        Event.LEFT: State.DRAINING,\n    },\n    State.SUSPECT",
+            "        Event.FAULTED: State.CANDIDATE,\n        Event.LIED: State.REJECTED,\n    },\n    State.SUSPECT",
+        ),
+    ),
+    without(
+        31,
+        "a worker on its way out computes nothing more",
+        NETWORK + "/test_worker.py::test_a_worker_on_its_way_out_computes_nothing_more",
+        (
+            "engine/worker/app.py",
+            "if self.state.draining:\n            raise",
+            "if False:\n            raise",
+        ),
+    ),
+    without(
+        32,
+        "poison fails its job after three deaths",
+        FAULTS + "test_row_32_a_poison_operation_kills_three_workers_and_no_innocent_job",
+        (
+            "engine/retry.py",
+            "if self._is_poison(attempts, live):",
+            "if False:",
+        ),
+    ),
+    without(
+        32,
+        "where there are fewer than three workers, they count again",
+        FAULTS + "test_row_32_poison_is_found_where_there_are_fewer_than_three_workers",
+        (
+            "engine/retry.py",
+            "return different + others < self._settings.poison_deaths",
+            "return False",
+        ),
+    ),
+    without(
+        32,
+        "what may be poison travels alone",
+        FAULTS + "test_row_32_nothing_travels_beside_what_may_be_poison",
+        (
+            "engine/dispatcher.py",
+            "                self._pool.reserve(worker)\n",
+            "                pass\n",
+        ),
+    ),
+    without(
+        33,
+        "a worker in a crash loop is readmitted later each time",
+        FAULTS + "test_row_33_a_worker_in_a_crash_loop_is_readmitted_less_and_less_often",
+        (
+            "engine/pool.py",
+            "worker.readmit_at = now + min(wait, self._settings.readmit_max_s)",
+            "worker.readmit_at = now",
+        ),
+    ),
+    # The record
+    without(
+        14,
+        "what is acknowledged is committed",
+        STORE + "test_a_process_that_is_killed_loses_nothing_that_it_acknowledged",
+        (
+            "engine/store/database.py",
+            '            connection.execute("COMMIT")\n        except',
+            "            pass\n        except",
+        ),
+        (
+            "engine/store/database.py",
+            '                connection.execute("BEGIN IMMEDIATE")\n                crash_point',
+            '                if not connection.in_transaction:\n                    connection.execute("BEGIN IMMEDIATE")\n                crash_point',
+        ),
+    ),
+    without(
+        14,
+        "a job is shown as finished when its outcome is durable",
+        FAULTS + "test_rows_14_and_15_a_finished_job_never_changes",
+        (
+            "engine/core.py",
+            "if await self._store.finish(job.job_id, outcome, now):",
+            "if asyncio.ensure_future(self._store.finish(job.job_id, outcome, now)):",
+        ),
+    ),
+    without(
+        14,
+        "an outcome is set once",
+        CONTRACT + "test_an_outcome_is_set_once_and_never_changes",
+        (
+            "engine/store/transaction.py",
+            "INSERT INTO outcomes VALUES {}",
+            "INSERT OR REPLACE INTO outcomes VALUES {}",
+        ),
+        (
+            "engine/store/transaction.py",
+            "open_jobs = self._unfinished(asked)",
+            "open_jobs = set(asked)",
+        ),
+    ),
+    without(
+        14,
+        "ids are never used again",
+        STORE + "test_numbers_are_not_used_again_after_all_jobs_are_forgotten_and_a_restart",
+        (
+            "engine/store/database.py",
+            "(SELECT job_id FROM last_job)",
+            "(SELECT coalesce(max(job_id), 0) FROM jobs)",
+        ),
+    ),
+    without(
+        16,
+        "a commit that failed is final",
+        STORE + "test_a_commit_that_fails_is_final",
+        (
+            "engine/store/database.py",
+            "self.broken = self.broken or _primary_code(error) != sqlite3.SQLITE_FULL",
+            "pass",
+        ),
+    ),
+    without(
+        16,
+        "a full disk is not final",
+        STORE + "test_only_a_full_disk_may_fail_a_commit_without_breaking_the_store",
+        (
+            "engine/store/database.py",
+            "self.broken = self.broken or _primary_code(error) != sqlite3.SQLITE_FULL",
+            "self.broken = True",
+        ),
+    ),
+    without(
+        16,
+        "a master whose disk failed exits with 70",
+        "tests/chaos/test_processes.py::test_16_a_write_that_fails_ends_the_master_and_loses_nothing",
+        ("master.py", "return EXIT_STORE_BROKE", "return 0"),
+    ),
+    without(
+        17,
+        "a second master is locked out",
+        STORE + "test_a_second_master_is_refused_and_told_who_is_there",
+        (
+            "engine/store/lock.py",
+            "            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+            "",
+        ),
+    ),
+    without(
+        17,
+        "no other program gets into the record",
+        STORE + "test_no_other_program_gets_into_an_open_record",
+        (
+            "engine/store/database.py",
+            "PRAGMA locking_mode = EXCLUSIVE",
+            "PRAGMA locking_mode = NORMAL",
+        ),
+    ),
+    without(
+        18,
+        "a damaged record is not opened",
+        STORE + "test_a_damaged_record_is_refused_and_left_as_it_is",
+        ("engine/store/database.py", 'if finding != "ok":', "if False:"),
+    ),
+    without(
+        29,
+        "one key is one job",
+        CONTRACT + "test_the_same_key_and_body_give_the_same_job_again",
+        (
+            "engine/store/transaction.py",
+            "if new.key is not None and new.key in known:",
+            "if False:",
+        ),
+    ),
+    without(
+        29,
+        "a key that comes with another body is refused",
+        CONTRACT + "test_a_key_with_another_body_is_refused_and_nothing_is_added",
+        (
+            "engine/store/transaction.py",
+            "if fingerprints.setdefault(new.key, first) != new.fingerprint:",
+            "if False:",
+        ),
+    ),
+    without(
+        30,
+        "a master told to stop lets calls in flight finish",
+        FAULTS + "test_row_30_a_master_told_to_stop_finishes_the_calls_in_flight",
+        (
+            "engine/master/assembly.py",
+            "await self.dispatcher.drain(self.settings.drain_s)",
+            "await self.clock.sleep(0)",
+        ),
+    ),
+    without(
+        30,
+        "a master on its way out takes nothing new",
+        NETWORK
+        + "/test_clients.py::test_a_master_on_its_way_out_takes_nothing_new_and_answers_all_else",
+        (
+            "engine/core.py",
+            "        if self._draining:\n            return Draining",
+            "        if False:\n            return Draining",
+        ),
+    ),
+    # Clients
+    without(
+        27,
+        "unfinished jobs are bounded, and 503 says when to come back",
+        NETWORK
+        + "/test_clients.py::test_over_the_bound_of_unfinished_jobs_a_submit_is_told_when_to_come_back",
+        ("engine/core.py", "if unfinished + len(new) > self._limits.unfinished_jobs:", "if False:"),
+    ),
+    without(
+        34,
+        "connections over the bound are closed",
+        NETWORK + "/test_framing.py::test_a_connection_over_the_bound_is_closed_without_a_word",
+        ("engine/web.py", "if len(self._connections) >= self.max_connections:", "if False:"),
+    ),
+    without(
+        35,
+        "jobs take turns in the queue",
+        UNIT
+        + "/test_fairqueue.py::test_a_small_job_behind_a_large_one_is_served_in_the_next_round",
+        (
+            "engine/fairqueue.py",
+            "elif entries:\n                entries.append(",
+            "elif entries:\n                entries.appendleft(",
+        ),
+    ),
+    without(
+        36,
+        "half a body is waited for so long, and no longer",
+        NETWORK + "/test_framing.py::test_nothing_is_waited_for_without_an_end",
+        ("engine/web.py", "        body_timeout=BODY_TIMEOUT_S,\n", ""),
+    ),
+    without(
+        37,
+        "nothing runs without assertions",
+        NETWORK + "/test_worker.py::test_without_assertions_neither_program_starts",
+        ("engine/roof.py", "if sys.flags.optimize", "if False"),
+    ),
+    without(
+        0,
+        "pages of other sites cannot submit",
+        NETWORK + "/test_clients.py::test_a_request_across_sites_is_refused",
+        (
+            "engine/master/handlers.py",
+            'if self.request.headers.get("Sec-Fetch-Site") == "cross-site" or origin not in (None, own):',
+            "if False:",
+        ),
+    ),
+    without(
+        0,
+        "a body is strict UTF-8",
+        NETWORK + "/test_bad_input.py::test_what_is_no_json_is_refused_by_the_master",
+        (
+            "engine/messages.py",
+            '        if not body.isascii():\n            str(body, "utf-8")\n',
+            "",
+        ),
+    ),
+    without(
+        0,
+        "a digit is an ASCII digit",
+        NETWORK
+        + "/test_bad_input.py::test_a_task_that_is_no_expression_is_refused_with_its_column",
+        ("engine/expression/tokens.py", "(?: [0-9]+ (?: ", r"(?: \d+ (?: "),
+    ),
+    without(
+        0,
+        "a task has a bound",
+        NETWORK + "/test_bad_input.py::test_a_task_over_its_limit_is_too_large",
+        (
+            "engine/core.py",
+            "        if len(task) > self._limits.task_bytes or (",
+            "        if False and (",
+        ),
+    ),
+)
