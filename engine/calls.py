@@ -19,6 +19,7 @@ from engine.job import JobId, Link, Operation
 from engine.pool import Worker
 from engine.retry import Attempts
 from engine.trace import HISTORY, Arrival, FailedAttempt, Trip, UnderWay
+from engine.turns import PIECE, Turns
 
 Entry = tuple["Lane", Operation, float]  # a lane's operation, and since when it is ready
 Load = list[Entry]
@@ -40,7 +41,12 @@ class Lane:
     """What one job has on its way. Made by `Dispatcher.open`, used by the job's pipeline."""
 
     def __init__(
-        self, job_id: JobId, queue: Queue, fusion: Fusion, trace_parent: str | None = None
+        self,
+        job_id: JobId,
+        queue: Queue,
+        fusion: Fusion,
+        turns: Turns,
+        trace_parent: str | None = None,
     ) -> None:
         self.job_id = job_id
         self.fusion = fusion
@@ -48,25 +54,36 @@ class Lane:
         self.attempts: dict[int, Attempts] = {}  # of the operations that have failed before
         self.failed: dict[int, tuple[FailedAttempt, ...]] = {}  # and what is told of it
         self._queue = queue
+        self._turns = turns
         self._awaited: set[int] = set()
         self._arrived: list[Arrival] = []
         self._arrival: asyncio.Future[None] | None = None
         self._is_spoilt = False
 
-    def put(self, operations: Sequence[Operation], since: float) -> None:
+    async def put(self, operations: Sequence[Operation], since: float) -> None:
         """Hand in operations to be computed, and since when they are ready."""
-        for operation in operations:
-            self._awaited.add(operation.index)
-        self._queue.enqueue(self, operations, since)
+        for start in range(0, len(operations), PIECE):
+            piece = operations[start : start + PIECE]
+            if len(piece) == PIECE:
+                await self._turns.take(PIECE)
+            self._awaited.update([operation.index for operation in piece])
+            self._queue.enqueue(self, piece, since)
 
     async def results(self) -> list[Arrival]:
-        """Wait until something came back, and return all that did, each operation once."""
+        """Wait until something came back, and return all that did, each operation once.
+
+        Of much that came, the first part is returned, in a turn that has room for it.
+        """
         if not self._arrived:
             self._arrival = asyncio.get_running_loop().create_future()
             await self._arrival
         if self._is_spoilt:
             raise ResultsWithdrawn("it used results of a worker that was found lying")
-        arrived, self._arrived = self._arrived, []
+        if len(self._arrived) < PIECE:
+            arrived, self._arrived = self._arrived, []
+            return arrived
+        await self._turns.take(PIECE)
+        arrived, self._arrived = self._arrived[:PIECE], self._arrived[PIECE:]
         return arrived
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ ids as far as there is room; the rest waits in the store, not in memory.
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import cast
 
@@ -29,36 +29,28 @@ from engine.errors import (
     Overloaded,
     ResultsWithdrawn,
     StoreError,
-    TaskTooLarge,
     TraceNotKept,
 )
-from engine.expression.parser import parse
 from engine.job import Job, JobId, Outcome
 from engine.messages import JobOperations
 from engine.pipeline import Executor
 from engine.plan import Plan
+from engine.planner import Planner
 from engine.settings import JobsSettings, LimitsSettings
 from engine.store.base import Counts, NewJob, Status, Store
 from engine.trace import SampledTrace, Shown, Telling, Traces
+from engine.turns import PIECE, Turns
 
 log = logging.getLogger(__name__)
 
 READ_JOBS = 500  # jobs read from the store at a time when there is room again
 READ_BYTES = 2 * 1024 * 1024  # and text of theirs, at the most
 SETTLING_TURNS = 3  # a result wakes its pipeline, which ends, which hands the outcome to the store
-PIECE_CHARACTERS = 2048  # of many tasks that are planned in one turn of the loop: some 2 ms
-BEGIN_AT_ONCE = 64  # jobs that are begun in one turn of the loop, for the same reason
+BEGIN_AT_ONCE = 64  # jobs that are begun in one turn of the loop: some 2 ms
 FORGET_EVERY_S = 1.0
 FORGOTTEN_AT_ONCE = 500  # finished jobs; with the pause, up to 25,000 a second are forgotten
 FORGET_PAUSE_S = 0.02
 STORE_RETRY_S = 1.0  # pause before an outcome that could not be stored is offered again
-
-Offload = Callable[[Callable[[str], Plan], str], Awaitable[Plan]]
-
-
-async def in_thread(make: Callable[[str], Plan], task: str) -> Plan:
-    """Run `make(task)` beside the event loop: the default way to plan a long text."""
-    return await asyncio.to_thread(make, task)
 
 
 def _keys(key: str | None, count: int) -> Iterator[str | None]:
@@ -78,18 +70,20 @@ class Engine:
         self,
         store: Store,
         executor: Executor,
+        planner: Planner,
+        turns: Turns,
         jobs: JobsSettings,
         limits: LimitsSettings,
         clock: Clock,
-        offload: Offload = in_thread,
     ) -> None:
         self._store = store
         self._executor = executor
+        self._planner = planner
+        self._turns = turns
         self._settings = jobs
         self._limits = limits
         self._clock = clock
-        self._offload = offload
-        self._admission = Admission(limits, jobs.offload_bytes)
+        self._admission = Admission(limits, jobs.large_bytes)
         self.submitted = 0  # jobs, since the start
         self.finished = dict.fromkeys(("succeeded", "failed", "cancelled"), 0)
         self.on_change: Callable[[Job], None] | None = None  # told of new and of finished jobs
@@ -98,6 +92,7 @@ class Engine:
         self._running: dict[JobId, asyncio.Task[None]] = {}
         self._begin_soon = False
         self._submitting = 0
+        self._taking_up = asyncio.Lock()  # first come, first served: jobs are taken up by their ids
         self._waiting: dict[JobId, list[asyncio.Future[Job]]] = {}  # who waits for a job's end
         self._room = asyncio.Event()  # jobs may be waiting in the store, and there is room
         self._background: list[asyncio.Task[None]] = []
@@ -170,9 +165,11 @@ class Engine:
         """
         self._refuse_if_closed()
         crash_point("submit.received")
-        plan = await self._plan(task)
+        self._planner.check(task)
+        plan = await self._planner.plan(task)
         (job,) = await self._add([NewJob(task, key, fingerprint)])
-        self._take_up(job, plan, trace_parent)
+        async with self._taking_up:
+            self._take_up(job, plan, trace_parent)
         self._begin()
         return job
 
@@ -189,30 +186,25 @@ class Engine:
         """
         self._refuse_if_closed()
         crash_point("submit.received")
-        plans: list[Plan | ExpressionError] = []
-        unread = 0
         for task in tasks:
-            try:
-                plans.append(await self._plan(task))
-            except ExpressionError as error:
-                plans.append(error)
-            unread += len(task)
-            if unread > PIECE_CHARACTERS:
-                unread = 0
-                await self._clock.sleep(0)  # others have their turn between the pieces
+            self._planner.check(task)
+        plans = await self._planner.plan_many(tasks)
         good = [task for task, plan in zip(tasks, plans, strict=True) if isinstance(plan, Plan)]
         keys = _keys(key, len(good))
         jobs = iter(
             await self._add([NewJob(*new, fingerprint) for new in zip(good, keys, strict=True)])
         )
         results: list[Job | ExpressionError] = []
-        for plan in plans:
-            if isinstance(plan, ExpressionError):
-                results.append(plan)
-            else:
-                job = next(jobs)
-                self._take_up(job, plan, trace_parent)
-                results.append(job)
+        async with self._taking_up:
+            for plan in plans:
+                if isinstance(plan, ExpressionError):
+                    results.append(plan)
+                else:
+                    job = next(jobs)
+                    self._take_up(job, plan, trace_parent)
+                    results.append(job)
+                if len(results) % PIECE == 0:
+                    await self._turns.take(PIECE)
         self._begin()
         return results
 
@@ -259,7 +251,7 @@ class Engine:
         if isinstance(trace, SampledTrace):
             told = await self._told(trace.shown(self._executor.under_way(job_id)))
         else:
-            plan = await self._planned(job.task)
+            plan = await self._planner.plan(job.task)
             told = await self._told(trace.shown(plan, self._executor.under_way(job_id)))
         return JobOperations(
             job_id=job_id,
@@ -309,29 +301,6 @@ class Engine:
         if refusal is not None:
             raise refusal
 
-    async def _plan(self, task: str) -> Plan:
-        if len(task) > self._limits.task_bytes or (
-            len(task) * 4 > self._limits.task_bytes
-            and len(task.encode("utf-8", "surrogatepass")) > self._limits.task_bytes
-        ):
-            raise TaskTooLarge(
-                f"a task may have {self._limits.task_bytes} bytes; split it, or raise"
-                " limits.task_bytes"
-            )
-        return await self._planned(task)
-
-    async def _planned(self, task: str) -> Plan:
-        if self._admission.is_large(task):
-            return await self._offload(self._make_plan, task)
-        return self._make_plan(task)
-
-    def _make_plan(self, task: str) -> Plan:
-        return Plan(
-            parse(task),
-            balance_from=self._settings.balance_from,
-            chain_from=self._settings.chain_from,
-        )
-
     async def _add(self, new: list[NewJob]) -> list[Job]:
         if self._submitting + len(new) > self._limits.waiting_submissions and self._submitting:
             raise Overloaded("too many submissions are waiting for the store; try again shortly")
@@ -365,22 +334,25 @@ class Engine:
             task = asyncio.create_task(self._carry_through(entry.job, entry.plan))
             self._running[job_id] = task
             task.add_done_callback(functools.partial(self._ended, entry))
-        if self._admission.can_begin and not self._begin_soon:
-            self._begin_soon = True
-            asyncio.get_running_loop().call_soon(self._begin)
+        if self._admission.can_begin:
+            self._begin_later()
         if self._admission.wants_more or self._admission.next_large() is not None:
             self._room.set()
 
     def _ended(self, entry: Entry, _task: "asyncio.Task[None]") -> None:
         self._running.pop(entry.job.job_id, None)
         self._admission.ended(entry)
+        self._begin_later()
+
+    def _begin_later(self) -> None:
         if not self._begin_soon:
-            self._begin()
+            self._begin_soon = True
+            asyncio.get_running_loop().call_soon(self._begin)
 
     async def _carry_through(self, job: Job, plan: Plan | None) -> None:
         try:
             if plan is None:
-                plan = await self._planned(job.task)
+                plan = await self._planner.plan(job.task)
             if self._settings.deadline_s is None:
                 outcome = await self._compute(job, plan)
             else:
@@ -411,7 +383,7 @@ class Engine:
             except ResultsWithdrawn as withdrawn:
                 about = self._about(job.job_id)
                 log.warning("job %d starts afresh: %s", job.job_id, withdrawn, extra=about)
-                plan = await self._planned(job.task)
+                plan = await self._planner.plan(job.task)
 
     async def _compute_once(self, job: Job, plan: Plan) -> Outcome:
         now = self._clock.now()

@@ -30,6 +30,7 @@ from engine.settings import DispatchSettings
 from engine.tally import Tally
 from engine.trace import FailedAttempt, Trip, UnderWay
 from engine.transport import Transport
+from engine.turns import PIECE, ROOM, Turns
 from engine.unconfirmed import Unconfirmed
 from engine.verification import Verification
 from engine.wakefulness import Wakefulness
@@ -54,6 +55,7 @@ class Dispatcher:
         settings: DispatchSettings,
         clock: Clock,
         wakefulness: Wakefulness,
+        turns: Turns,
         verification: Verification[WorkerKey] | None = None,
     ) -> None:
         self._pool = pool
@@ -62,6 +64,7 @@ class Dispatcher:
         self._settings = settings
         self._clock = clock
         self._wakefulness = wakefulness
+        self._turns = turns
         self._verification = verification
         self._unconfirmed: Unconfirmed[Lane, Hashable] = Unconfirmed()
         self._said_alone_at = -ALONE_EVERY_S
@@ -96,7 +99,7 @@ class Dispatcher:
 
     def open(self, job_id: JobId, fusion: Fusion, trace_parent: str | None = None) -> Lane:
         """Return a lane of its own for a job, whose operations go with a trace context."""
-        lane = self._lanes[job_id] = Lane(job_id, self, fusion, trace_parent)
+        lane = self._lanes[job_id] = Lane(job_id, self, fusion, self._turns, trace_parent)
         return lane
 
     def under_way(self, job_id: JobId) -> Iterator[UnderWay]:
@@ -169,19 +172,30 @@ class Dispatcher:
         if self._pool.kinds != self._kinds:
             self._kinds = self._pool.kinds
             self._queue.arrange(self._kinds)
+        room = ROOM
         for takes in self._pool.abilities():
-            idle = []
-            while self._again or self._queue.count(takes) or self._unconfirmed:
-                worker = self._pool.acquire(takes, now)
-                if worker is None:
-                    break
-                call = self._load(worker, now)
-                if call is None:
-                    idle.append(worker)
-                else:
-                    self._send(call)
-            for worker in idle:
-                self._pool.put_back(worker)
+            room -= self._pump_for(takes, room, now)
+            if room <= 0:
+                self.kick()  # the rest in the next turn, and others in between
+                break
+
+    def _pump_for(self, takes: frozenset[str], room: int, now: float) -> int:
+        """Send what workers of these abilities may have; stop when `room` operations are sent."""
+        sent = 0
+        idle = []
+        while sent < room and (self._again or self._queue.count(takes) or self._unconfirmed):
+            worker = self._pool.acquire(takes, now)
+            if worker is None:
+                break
+            call = self._load(worker, now)
+            if call is None:
+                idle.append(worker)
+            else:
+                self._send(call)
+                sent += len(call.steps)
+        for worker in idle:
+            self._pool.put_back(worker)
+        return sent
 
     def _load(self, worker: Worker, now: float) -> Call | None:
         limit = self._pool.batch_limit(worker)
@@ -306,11 +320,13 @@ class Dispatcher:
                 worker.url, body, self._settings.call_timeout_s, **call.context()
             )
             crash_point("dispatch.answered")
+            now = self._clock.now()
+            if len(steps) >= PIECE:
+                await self._turns.take(len(steps))
             results = exchange.read(reply, steps, as_array=as_array)
         except WorkerError as error:
             self._broke(call, error)
         else:
-            now = self._clock.now()
             self._pool.answered(worker, len(steps), now - call.sent_at, now)
             if not call.hedged:  # a late answer would raise what counts as late
                 self._latency.add(now - call.sent_at)

@@ -19,12 +19,12 @@ from engine.trace import Arrival, Trace, UnderWay
 class Lane(Protocol):
     """What one job has at an executor: operations go in, results come out in any order."""
 
-    def put(self, operations: Sequence[Operation], since: float) -> None:
+    async def put(self, operations: Sequence[Operation], since: float) -> None:
         """Hand in operations to be computed, and since when they are ready."""
         ...
 
     async def results(self) -> list[Arrival]:
-        """Wait until something came back, and return all that did, each operation once.
+        """Wait until something came back, and return what did, each operation once.
 
         Those of operations that travelled with one come in a list behind its own, by their index.
         Raises `ResultsWithdrawn` when what came before cannot be believed any more.
@@ -63,14 +63,14 @@ async def run(job: Job, plan: Plan, lane: Lane, trace: Trace, now: float) -> Out
     try:
         ready, since = plan.ready(), now
         _tell_refused(plan, trace, since)
-        lane.put(ready, since)
+        await lane.put(ready, since)
         while not plan.finished:
             arrived = await lane.results()
             ready = take_in(arrived, plan, trace)
             since = arrived[-1][2].replied_at
             _tell_refused(plan, trace, since)
             if ready:
-                lane.put(ready, since)
+                await lane.put(ready, since)
     finally:
         lane.close()
     return _outcome(job, plan)

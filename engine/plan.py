@@ -11,7 +11,8 @@ same time. The operations keep their numbers, columns and count. Floats, divisio
 might exceed the digits that an integer may have, keep the order of the text.
 """
 
-from collections.abc import MutableSequence
+from array import array
+from collections.abc import Generator, MutableSequence, Sequence
 
 from engine.arithmetic import divides_by_zero, failure_of
 from engine.errors import OperationFailed
@@ -41,6 +42,21 @@ class Plan:
     def __init__(
         self, expression: Expression, *, balance_from: int = 0, chain_from: int = 0
     ) -> None:
+        self._take_over(expression, chain_from)
+        for _ in self._prepare(len(self) or 1, balance_from):
+            pass
+
+    @classmethod
+    def in_pieces(
+        cls, expression: Expression, piece: int, *, balance_from: int = 0, chain_from: int = 0
+    ) -> Generator[None, None, "Plan"]:
+        """Make a plan with a pause after each `piece` operations or so."""
+        plan = cls.__new__(cls)
+        plan._take_over(expression, chain_from)
+        yield from plan._prepare(piece, balance_from)
+        return plan
+
+    def _take_over(self, expression: Expression, chain_from: int) -> None:
         self.names = expression.names
         self.columns = expression.columns
         self.answer = expression.value
@@ -52,12 +68,28 @@ class Plan:
         self._cut = len(self.names)  # operations from here on do not matter any more
         self._done = bytearray(self._cut)
         self._doomed: set[int] = set()  # they wait for something that failed
-        if 0 < balance_from <= self.remaining:
-            _Balancer(self.names, self._operands, self._destinations).balance()
         lists = self.names, self.columns, self._operands, self._destinations
         self.fusion = Fusion(*lists, chain_from)
-        # Made here and not in ready(): long plans are built beside the event loop.
-        self._ready = self._all_ready()
+        self._ready: list[Operation] = []
+
+    def _prepare(self, piece: int, balance_from: int) -> Generator[None, None, None]:
+        if 0 < balance_from <= self.remaining:
+            balancer = _Balancer(self.names, self._operands, self._destinations)
+            yield from balancer.balance(piece)
+        operands = self._operands
+        for start in range(0, len(operands), 2 * piece):
+            places = range(start, min(start + 2 * piece, len(operands)), 2)
+            # All of a piece are looked for before one is handed out: a refused division changes
+            # what is known.
+            ready = [
+                place >> 1
+                for place in places
+                if None is not operands[place] and None is not operands[place + 1]
+            ]
+            become = (self._become_ready(index) for index in ready)
+            self._ready += [operation for operation in become if operation is not None]
+            if start + 2 * piece < len(operands):
+                yield
 
     def __len__(self) -> int:
         return len(self.names)
@@ -138,13 +170,6 @@ class Plan:
         operands[place] = operands[place + 1] = None
         self._done[index] = 1
 
-    def _all_ready(self) -> list[Operation]:
-        operands = self._operands
-        places = range(0, len(operands), 2)
-        ready = [p >> 1 for p in places if None is not operands[p] and None is not operands[p + 1]]
-        become = (self._become_ready(index) for index in ready)
-        return [operation for operation in become if operation is not None]
-
     def _become_ready(self, index: int) -> Operation | None:
         """Make the object of an operation whose operands are known, or fail it at once.
 
@@ -173,41 +198,59 @@ class _Balancer:
         self._operands = operands
         self._destinations = destinations
         self._sources = [NOWHERE] * len(operands)  # the operation that each operand comes from
-        for index, destination in enumerate(destinations):
+
+    def balance(self, piece: int) -> Generator[None, None, None]:
+        """Regroup every run that is long enough, with a pause after each `piece` operations."""
+        for index, destination in enumerate(self._destinations):
+            if index % piece == piece - 1:
+                yield
             if destination != NOWHERE:
                 self._sources[destination] = index
+        regrouped = 0
+        for last, length in (yield from self._runs(piece)):
+            yield from self._regroup(last, length, piece)
+            regrouped += length
+            if regrouped >= piece:
+                regrouped = 0
+                yield
 
-    def balance(self) -> None:
-        """Regroup every run that is long enough."""
-        for run in self._runs():
-            if len(run) >= SHORTEST_RUN:
-                self._regroup(run)
-
-    def _runs(self) -> list[list[int]]:
-        """Return the longest runs of operations that may be grouped in any way.
+    def _runs(self, piece: int) -> Generator[None, None, list[tuple[int, int]]]:
+        """Return the last operation and the length of each run that can be grouped in any way.
 
         In a run each operation is the left operand of the next one, all terms are known to be
         integers, and no grouping of them has an intermediate beyond 2**SAFE_BITS.
         """
-        runs: dict[int, list[int]] = {}  # by their last operation
-        bounds: list[int] = []  # of each operation: |result| <= 2**bound, or UNBOUNDED
-        widest: list[int] = []  # the largest bound of a term in the run that ends with it
+        lengths = array("q")  # of the run that ends with each operation, 0 if it is in none
+        goes_on = bytearray(len(self._names))
+        bounds = array("q")  # of each operation: |result| <= 2**bound, or UNBOUNDED
+        widest = array("q")  # the largest bound of a term in the run that ends with it
         for index, name in enumerate(self._names):
+            if index % piece == piece - 1:
+                yield
             left, right = self._bound(2 * index, bounds), self._bound(2 * index + 1, bounds)
             previous = self._sources[2 * index]
-            extends = previous in runs and RUNS[self._names[previous]] == RUNS.get(name)
-            run = runs[previous] if extends else []
+            extends = (
+                previous != NOWHERE
+                and lengths[previous] > 0
+                and RUNS[self._names[previous]] == RUNS.get(name)
+            )
+            length = 1 + (lengths[previous] if extends else 0)
             widest.append(max(widest[previous] if extends else left, right))
-            bounds.append(_bound_of_result(name, left + right, widest[index], len(run) + 1))
+            bounds.append(_bound_of_result(name, left + right, widest[index], length))
             if bounds[index] == UNBOUNDED:
-                continue
-            if extends:
-                del runs[previous]
-            run.append(index)
-            runs[index] = run
-        return list(runs.values())
+                length = 0
+            elif extends:
+                goes_on[previous] = 1
+            lengths.append(length)
+        runs = []
+        for last, length in enumerate(lengths):
+            if last % piece == piece - 1:
+                yield
+            if length >= SHORTEST_RUN and not goes_on[last]:
+                runs.append((last, length))
+        return runs
 
-    def _bound(self, place: int, bounds: list[int]) -> int:
+    def _bound(self, place: int, bounds: Sequence[int]) -> int:
         source = self._sources[place]
         if source != NOWHERE:
             return bounds[source]
@@ -216,19 +259,31 @@ class _Balancer:
             return min((abs(value) - 1).bit_length(), UNBOUNDED)
         return UNBOUNDED
 
-    def _regroup(self, run: list[int]) -> None:
-        """Group the terms of `run` in pairs, those in pairs again, and so on.
+    def _regroup(self, last: int, length: int, piece: int) -> Generator[None, None, None]:
+        """Group the terms of a run in pairs, those in pairs again, and so on.
 
         The operation before term m, counted from 0, joins the 2**k terms on its left with up to
         2**k on its right, 2**k being the largest power of two that divides m. So each keeps its
         number and its column, and what is ready is spread over the text. Of `a - b - c - d` it
         makes `(a - b) - (c + d)`: a group has the sign of its first term.
         """
-        destination = self._destinations[run[-1]]
-        places = [2 * run[0], *(2 * index + 1 for index in run)]
-        terms = [(self._operands[place], self._sources[place]) for place in places]
-        negative = [False, *(self._names[index] == "sub" for index in run)]
+        destination = self._destinations[last]
+        run = [last] * length
+        terms: list[tuple[Number | None, int]] = []
+        negative: list[bool] = []
+        for place in range(length - 2, -1, -1):
+            if place % piece == piece - 1:
+                yield
+            run[place] = self._sources[2 * run[place + 1]]
+        for term in range(length + 1):
+            if term % piece == piece - 1:
+                yield
+            place = 2 * run[term - 1] + 1 if term else 2 * run[0]
+            terms.append((self._operands[place], self._sources[place]))
+            negative.append(term > 0 and self._names[run[term - 1]] == "sub")
         for middle, index in enumerate(run, start=1):
+            if middle % piece == 0:
+                yield
             span = middle & -middle
             left, right = span >> 1, _span_on_the_right(middle, len(terms))
             self._put(2 * index, (None, run[middle - left - 1]) if left else terms[middle - 1])
@@ -236,10 +291,10 @@ class _Balancer:
             if self._names[index] != "mul":
                 same = negative[middle - span] == negative[middle]
                 self._names[index] = "sum" if same else "sub"
-        last = run[(1 << len(run).bit_length() - 1) - 1]
-        self._destinations[last] = destination
+        top = run[(1 << length.bit_length() - 1) - 1]
+        self._destinations[top] = destination
         if destination != NOWHERE:
-            self._sources[destination] = last
+            self._sources[destination] = top
 
     def _put(self, place: int, operand: tuple[Number | None, int]) -> None:
         self._operands[place], source = operand

@@ -55,7 +55,7 @@ class LimitsSettings(Section, frozen=True, kw_only=True):
     running_jobs: Count = 2_000
     """Jobs in progress at once; the rest waits in the store. Each holds its plan in memory."""
     running_bytes: Count = 8 * 1024 * 1024
-    """Text of the large jobs in progress at once (`jobs.offload_bytes`): their plans are large."""
+    """Text of the large jobs in progress at once (`jobs.large_bytes`): their plans are large."""
     unfinished_jobs: Count = 1_000_000
     """Over it, submissions are answered 503: the disk is not endless."""
     waiting_submissions: Count = 20_000
@@ -157,8 +157,8 @@ class JobsSettings(Section, frozen=True, kw_only=True):
     worker in one call. Shorter ones are spread over the pool, operation by operation. 0: never."""
     trace_operations: Annotated[int, Meta(ge=0)] = 200_000
     """Operations of finished jobs whose history is kept in memory, some 70 bytes each."""
-    offload_bytes: Count = 16 * 1024
-    """Longer tasks are planned beside the event loop, and count as large."""
+    large_bytes: Count = 16 * 1024
+    """Longer tasks are planned piece by piece, between other work, and count as large."""
 
 
 class LogSettings(Section, frozen=True, kw_only=True):

@@ -10,7 +10,8 @@ right side is complete, which is the order in which Python computes. If `parse` 
 an `ExpressionError` for a string, that is a bug here.
 """
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from math import isfinite
 from re import Match
 
@@ -47,13 +48,25 @@ def parse(text: str) -> Expression:
     Raises `ExpressionError` with the column (from 1) and what was expected there, or, with the
     codes `overflow` and `too_many_digits`, for a literal that is out of range.
     """
+    parsing = parse_in_pieces(text, sys.maxsize)
+    try:
+        next(parsing)
+    except StopIteration as end:
+        said: Expression = end.value
+    return said
+
+
+def parse_in_pieces(text: str, piece: int) -> Generator[None, None, Expression]:
+    """Do as `parse`, with a pause after each `piece` numbers of the text."""
     stream = tokens(text)
     pending: list[Pending] = [(BRACKET, "", None, NOWHERE, 0)]  # the text as a whole is a bracket
     said = Expression()
     while True:
-        number = _operand(text, stream, pending)
-        if not _operators(number, text, stream, pending, said):
-            return said
+        for _ in range(piece):
+            number = _operand(text, stream, pending)
+            if not _operators(number, text, stream, pending, said):
+                return said
+        yield
 
 
 def _operand(text: str, stream: Iterator[Match[str]], pending: list[Pending]) -> Number:

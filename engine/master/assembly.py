@@ -12,18 +12,20 @@ from random import Random
 from engine.address import base_url
 from engine.arithmetic import OPERATIONS
 from engine.clock import Clock
-from engine.core import Engine, Offload, in_thread
+from engine.core import Engine
 from engine.crashpoints import crash_point
 from engine.dispatcher import Dispatcher
 from engine.health import TICK_S, HealthMonitor
 from engine.job import JobId
 from engine.master.events import Events
 from engine.messages import Announcement, Explanation
+from engine.planner import Planner
 from engine.pool import Abilities, State, Worker, WorkerKey, WorkerPool
 from engine.retry import RetryPolicy
 from engine.settings import MasterSettings
 from engine.store.base import Store
 from engine.transport import Transport
+from engine.turns import Turns
 from engine.verification import Verification
 from engine.wakefulness import Wakefulness
 from engine.why import Facts, WorkerFacts, explain
@@ -44,11 +46,11 @@ class Master:
         store: Store,
         clock: Clock,
         random: Random,
-        offload: Offload = in_thread,
     ) -> None:
         self.settings = settings
         self.clock = clock
         self._transport = transport
+        turns = Turns()
         self._wakefulness = Wakefulness(clock.now(), LONGEST_GAP_S)
         self.pool = WorkerPool(settings.workers, settings.dispatch, self._pool_changed)
         self.dispatcher = Dispatcher(
@@ -58,6 +60,7 @@ class Master:
             settings.dispatch,
             clock,
             self._wakefulness,
+            turns,
             self._verification(random),
         )
         self.health = HealthMonitor(
@@ -68,7 +71,10 @@ class Master:
             clock,
             self._wakefulness,
         )
-        self.engine = Engine(store, self.dispatcher, settings.jobs, settings.limits, clock, offload)
+        planner = Planner(settings.jobs, settings.limits.task_bytes, turns)
+        self.engine = Engine(
+            store, self.dispatcher, planner, turns, settings.jobs, settings.limits, clock
+        )
         self.events = Events(
             self.engine,
             self.pool,

@@ -10,12 +10,10 @@ from random import Random
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from engine.core import Offload
 from engine.errors import ExecutorError
 from engine.master.announcements import locate
 from engine.master.assembly import Master
 from engine.messages import Announcement, AnnouncementTaken, Reader, encode
-from engine.plan import Plan
 from engine.settings import MasterSettings
 from engine.worker.announcer import Announcer, Response
 from tests.simulation.disk import Disk, SimulatedStore
@@ -54,12 +52,6 @@ class SimulatedClock:
         await asyncio.sleep(seconds)
 
 
-async def inline(make: Callable[[str], Plan], task: str) -> Plan:
-    """Plan a long task a little later, as a thread would, but on the loop."""
-    await asyncio.sleep(0.001)
-    return make(task)
-
-
 class MasterMachine:
     """The machine that a master runs on: its disk and its clock outlive it."""
 
@@ -71,7 +63,6 @@ class MasterMachine:
         random: Random,
         on_sent: Callable[[Call], None] = lambda _call: None,
         on_over: Callable[[Call], None] = lambda _call: None,
-        offload: Offload = inline,
     ) -> None:
         self.settings = settings
         self.network = network
@@ -83,7 +74,6 @@ class MasterMachine:
         self._random = random
         self._on_sent = on_sent
         self._on_over = on_over
-        self._offload = offload
         self._transport: ScriptedTransport | None = None
         self._requests: dict[asyncio.Task[Any], asyncio.Future[Any]] = {}
 
@@ -104,7 +94,6 @@ class MasterMachine:
             self.store,
             self.clock,
             Random(self._random.random()),
-            self._offload,
         )
         await self.master.start()
 

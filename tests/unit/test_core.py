@@ -5,20 +5,23 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from engine.clock import LoopClock
 from engine.core import Engine
-from engine.exchange import Result
+from engine.fusion import Fusion
 from engine.job import Job, JobId, Operation
+from engine.planner import Planner
 from engine.settings import JobsSettings, LimitsSettings
 from engine.store.memory import MemoryStore
+from engine.trace import Arrival
+from engine.turns import Turns
 from tests.simulation.loop import run
 
 
 class IdleLane:
     """Takes operations, and gives nothing back."""
 
-    def put(self, operations: Sequence[Operation]) -> None:
+    async def put(self, operations: Sequence[Operation], since: float) -> None:
         """Take operations."""
 
-    async def results(self) -> list[tuple[Operation, Result | list[Result]]]:
+    async def results(self) -> list[Arrival]:
         """Never return."""
         return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
@@ -29,7 +32,7 @@ class IdleLane:
 class IdleExecutor:
     """An executor without workers."""
 
-    def open(self, job_id: JobId) -> IdleLane:
+    def open(self, job_id: JobId, fusion: Fusion, trace_parent: str | None) -> IdleLane:
         """Return a lane on which nothing moves."""
         return IdleLane()
 
@@ -38,8 +41,15 @@ def with_engine(scenario: Callable[[Engine], Awaitable[None]]) -> None:
     """Run a scenario on an engine of its own, in virtual time."""
 
     async def main() -> None:
+        turns = Turns()
         engine = Engine(
-            MemoryStore(), IdleExecutor(), JobsSettings(), LimitsSettings(), LoopClock()
+            MemoryStore(),
+            IdleExecutor(),
+            Planner(JobsSettings(), LimitsSettings().task_bytes, turns),
+            turns,
+            JobsSettings(),
+            LimitsSettings(),
+            LoopClock(),
         )
         await engine.start()
         await scenario(engine)

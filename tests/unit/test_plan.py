@@ -1,5 +1,7 @@
 import tracemalloc
+from collections.abc import Generator
 from random import Random
+from typing import TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -7,10 +9,12 @@ from hypothesis import strategies as st
 
 from engine.arithmetic import compute
 from engine.errors import OperationFailed
-from engine.expression.parser import parse
+from engine.expression.parser import parse, parse_in_pieces
 from engine.job import Number, Operation
 from engine.plan import Plan
 from tests.expressions import SYMBOLS, exact, oracle, random_expression
+
+T = TypeVar("T")
 
 DEEP = 200_000
 RANDOM_EXPRESSIONS = 20_000
@@ -268,6 +272,28 @@ def test_random_expressions_end_as_in_python() -> None:
         for balance in (True, False):
             outcome = computed(plan_of(text, balance=balance), rng)
             assert comparable(outcome) == comparable(expected), (balance, text)
+
+
+def test_a_plan_made_in_pieces_is_the_plan() -> None:
+    """Whatever the pieces: the same operations are ready, and the same answer comes of them."""
+    rng = Random(3)
+    for _ in range(300):
+        text, piece = random_expression(rng), rng.randint(1, 9)
+        making = parse_in_pieces(text, piece)
+        expression = ended(making)
+        plan = ended(Plan.in_pieces(expression, piece, balance_from=3))
+        whole = plan_of(text)
+        assert (plan.names, plan.columns) == (whole.names, whole.columns)
+        assert comparable(computed(plan)) == comparable(computed(whole))
+
+
+def ended(making: Generator[None, None, T]) -> T:
+    """Return what comes in the end of all pieces."""
+    while True:
+        try:
+            next(making)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
 
 
 def test_random_expressions_end_in_every_way() -> None:

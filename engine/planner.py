@@ -1,0 +1,68 @@
+"""From a task to its plan: at once if it is short, else piece by piece, between other work.
+
+A text of a megabyte takes a second to plan. In a thread that would hold the interpreter from the
+event loop again and again; in pieces it holds it for a millisecond a turn, and no longer.
+"""
+
+from collections.abc import Generator, Sequence
+
+from engine.errors import ExpressionError, TaskTooLarge
+from engine.expression.parser import parse, parse_in_pieces
+from engine.plan import Plan
+from engine.settings import JobsSettings
+from engine.turns import PIECE, Turns
+
+CHARACTERS = 4 * PIECE  # of several tasks that are planned in a turn: as many operations as PIECE
+OPERATIONS = 4 * PIECE  # of a piece: each step of planning costs a quarter of computing one
+
+
+class Planner:
+    """Makes plans as the settings say."""
+
+    def __init__(self, settings: JobsSettings, task_bytes: int, turns: Turns) -> None:
+        self._task_bytes = task_bytes
+        self._large_bytes = settings.large_bytes
+        self._how = {"balance_from": settings.balance_from, "chain_from": settings.chain_from}
+        self._turns = turns
+
+    def check(self, task: str) -> None:
+        """Raise `TaskTooLarge` if a task has more bytes than one may have."""
+        if len(task) > self._task_bytes or (
+            len(task) * 4 > self._task_bytes
+            and len(task.encode("utf-8", "surrogatepass")) > self._task_bytes
+        ):
+            raise TaskTooLarge(
+                f"a task may have {self._task_bytes} bytes; split it, or raise limits.task_bytes"
+            )
+
+    async def plan_many(self, tasks: Sequence[str]) -> list[Plan | ExpressionError]:
+        """Return the plan of each task, or why it has none; others have their turn in between."""
+        plans: list[Plan | ExpressionError] = []
+        characters = 0
+        for task in tasks:
+            characters += len(task)
+            if characters > CHARACTERS:
+                characters = 0
+                await self._turns.take(PIECE)
+            try:
+                plans.append(await self.plan(task))
+            except ExpressionError as error:
+                plans.append(error)
+        return plans
+
+    async def plan(self, task: str) -> Plan:
+        """Return the plan of `task`. Raises `ExpressionError` if it has none."""
+        if len(task) <= self._large_bytes:
+            return Plan(parse(task), **self._how)
+        making = self._in_pieces(task)
+        while True:
+            await self._turns.take(PIECE)
+            try:
+                next(making)
+            except StopIteration as end:
+                plan: Plan = end.value
+                return plan
+
+    def _in_pieces(self, task: str) -> Generator[None, None, Plan]:
+        expression = yield from parse_in_pieces(task, OPERATIONS)
+        return (yield from Plan.in_pieces(expression, OPERATIONS, **self._how))

@@ -1,0 +1,125 @@
+"""What a job has on its way; the dispatcher as a whole is tested in `tests/simulation`."""
+
+import asyncio
+from collections.abc import Sequence
+
+from engine.calls import Lane
+from engine.expression.parser import parse
+from engine.job import JobId, Operation
+from engine.plan import Plan
+from engine.trace import Trip
+from engine.turns import PIECE, ROOM, Turns
+from tests.builders import an_operation, operations
+
+FIRST, SECOND = Trip("w1", 1.0, 2.0), Trip("w2", 1.0, 3.0)
+
+
+class NoQueue:
+    """A queue that takes everything and does nothing."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def enqueue(self, lane: Lane, operations: Sequence[Operation], since: float) -> None:
+        """Take operations."""
+        self.sizes.append(len(operations))
+
+    def withdraw(self, lane: Lane) -> None:
+        """Forget a lane."""
+
+
+async def a_lane(*operations: Operation, queue: NoQueue | None = None) -> Lane:
+    """Return a lane that awaits these operations."""
+    lane = Lane(JobId(1), queue or NoQueue(), Plan(parse("1+2")).fusion, Turns())
+    await lane.put(operations, 0.0)
+    return lane
+
+
+def test_of_two_answers_to_an_operation_the_first_one_counts() -> None:
+    """Whichever copy of it is quicker: a plan takes each result once."""
+
+    async def main() -> None:
+        operation = an_operation()
+        lane = await a_lane(operation)
+        lane.deliver(operation, 3, FIRST, 0.0)
+        lane.deliver(operation, 3, SECOND, 0.0)
+        assert await lane.results() == [(operation, 3, FIRST, 0.0)]
+
+    asyncio.run(main())
+
+
+def test_what_a_closed_lane_awaited_is_let_go() -> None:
+    """Its job has ended: cancelled, say."""
+
+    async def main() -> None:
+        operation = an_operation()
+        lane = await a_lane(operation)
+        lane.close()
+        assert not lane.awaits(operation)
+
+    asyncio.run(main())
+
+
+def test_much_is_put_and_comes_back_in_pieces_and_nothing_is_lost() -> None:
+    """So that no turn of the loop is long, however large a job is."""
+
+    async def main() -> None:
+        queue, many = NoQueue(), operations(5 * PIECE + 1)
+        lane = await a_lane(*many, queue=queue)
+        assert queue.sizes == [PIECE] * 5 + [1]
+        for operation in many:
+            lane.deliver(operation, 3, FIRST, 0.0)
+        came = []
+        while len(came) < len(many):
+            arrived = await lane.results()
+            assert len(arrived) <= PIECE
+            came += [operation for operation, *_ in arrived]
+        assert came == many
+
+    asyncio.run(main())
+
+
+def turns_until(count: int, cost: int) -> list[int]:
+    """Return in which turn of the loop each of `count` pieces found room."""
+
+    async def main() -> list[int]:
+        turns, turn, found = Turns(), 0, [-1] * count
+
+        async def find(which: int) -> None:
+            await turns.take(cost)
+            found[which] = turn
+
+        tasks = [asyncio.ensure_future(find(which)) for which in range(count)]
+        while not all(task.done() for task in tasks):
+            await asyncio.sleep(0)
+            turn += 1
+        return found
+
+    return asyncio.run(main())
+
+
+def test_pieces_that_exceed_the_room_of_a_turn_wait_for_the_next_one_in_their_order() -> None:
+    """As many as have room together are done in one turn."""
+    fit = ROOM // PIECE
+    found = turns_until(4 * fit, PIECE)
+    assert found == sorted(found)
+    assert max(found.count(turn) for turn in found) == fit
+
+
+def test_a_piece_larger_than_all_room_has_a_turn_to_itself() -> None:
+    """It is not turned away, and nothing else is done beside it."""
+    assert len(set(turns_until(3, ROOM + 1))) == 3
+
+
+def test_who_was_cancelled_while_it_waited_takes_no_room() -> None:
+    """And does not hold up those behind it."""
+
+    async def main() -> None:
+        turns = Turns()
+        await turns.take(ROOM)
+        gone, stays = (asyncio.ensure_future(turns.take(ROOM)) for _ in range(2))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await stays
+
+    asyncio.run(main())
