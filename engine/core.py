@@ -408,7 +408,8 @@ class Engine:
         now = self._clock.now()
         trace = self._traces.begin(job.job_id, plan, now)
         try:
-            lane = self._executor.open(job.job_id, self._trace_parents.get(job.job_id))
+            parent = self._trace_parents.get(job.job_id)
+            lane = self._executor.open(job.job_id, plan.fusion, parent)
             return await pipeline.run(job, plan, lane, trace, now)
         finally:
             self._traces.end(job.job_id)

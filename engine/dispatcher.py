@@ -9,26 +9,26 @@ once, however many calls brought it; what nobody waits for any more is let go.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Container, Hashable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 
-import msgspec
-
 from engine import exchange
 from engine.arithmetic import failure_of
+from engine.calls import Call, Entry, Lane, Load
 from engine.clock import Clock
 from engine.crashpoints import crash_point
-from engine.errors import BrokenReply, OperationFailed, Refused, ResultsWithdrawn, WorkerError
-from engine.exchange import Result, Step
+from engine.errors import BrokenReply, OperationFailed, Refused, WorkerError
+from engine.exchange import Result
 from engine.fairqueue import FairQueue
+from engine.fusion import Fusion
 from engine.job import JobId, Operation
 from engine.latency import LatencyWindow
 from engine.pool import BUSY_MAX_S, State, Worker, WorkerKey, WorkerPool
 from engine.retry import Attempts, RetryPolicy
 from engine.settings import DispatchSettings
 from engine.tally import Tally
-from engine.trace import HISTORY, Arrival, FailedAttempt, Trip, UnderWay
+from engine.trace import FailedAttempt, Trip, UnderWay
 from engine.transport import Transport
 from engine.unconfirmed import Unconfirmed
 from engine.verification import Verification
@@ -38,149 +38,9 @@ log = logging.getLogger(__name__)
 
 HEDGE_AFTER_S = 0.01  # however quick the workers are: less is the noise of a busy machine
 HEDGE_CREDIT = 100.0  # operations that may be saved up to be hedged at once
+FUSED_TURN = 16  # operations of one job that are taken in turn, when many wait and all are fused
 IDS_IN_A_LINE = 1_000  # of the log
 ALONE_EVERY_S = 60.0  # how often it is said that there is nobody to verify with
-
-Entry = tuple["Lane", Operation, float]  # a lane's operation, and since when it is ready
-Load = list[Entry]
-
-
-class Lane:
-    """What one job has on its way. Made by `Dispatcher.open`, used by the job's pipeline."""
-
-    def __init__(
-        self, job_id: JobId, dispatcher: "Dispatcher", trace_parent: str | None = None
-    ) -> None:
-        self.job_id = job_id
-        self.trace_parent = trace_parent
-        self.attempts: dict[int, Attempts] = {}  # of the operations that have failed before
-        self.failed: dict[int, tuple[FailedAttempt, ...]] = {}  # and what is told of it
-        self._dispatcher = dispatcher
-        self._awaited: set[int] = set()
-        self._arrived: list[Arrival] = []
-        self._arrival: asyncio.Future[None] | None = None
-        self._is_spoilt = False
-
-    def put(self, operations: Sequence[Operation], since: float) -> None:
-        """Hand in operations to be computed, and since when they are ready."""
-        for operation in operations:
-            self._awaited.add(operation.index)
-        self._dispatcher.enqueue(self, operations, since)
-
-    async def results(self) -> list[Arrival]:
-        """Wait until something came back, and return all that did, each operation once."""
-        if not self._arrived:
-            self._arrival = asyncio.get_running_loop().create_future()
-            await self._arrival
-        if self._is_spoilt:
-            raise ResultsWithdrawn("it used results of a worker that was found lying")
-        arrived, self._arrived = self._arrived, []
-        return arrived
-
-    def close(self) -> None:
-        """Forget what has not come back: its replies will be let go."""
-        self._awaited.clear()
-        self._dispatcher.withdraw(self)
-
-    def spoil(self) -> None:
-        """Let the job start afresh: what it was given cannot be believed any more."""
-        self.close()
-        self._is_spoilt = True
-        if self._arrival is not None and not self._arrival.done():
-            self._arrival.set_result(None)
-
-    def awaits(self, operation: Operation) -> bool:
-        """Return whether the result of `operation` is still wanted."""
-        return operation.index in self._awaited
-
-    def deliver(
-        self, operation: Operation, result: Result | list[Result], trip: Trip, since: float
-    ) -> None:
-        """Take a result in, unless one came before it or nobody waits for it any more."""
-        if operation.index in self._awaited:
-            self._awaited.remove(operation.index)
-            self._arrived.append((operation, result, trip, since))
-            if self._arrival is not None and not self._arrival.done():
-                self._arrival.set_result(None)
-
-    def remember(self, operation: Operation, failed: FailedAttempt) -> None:
-        """Keep an attempt that failed, to be told with the operation: the latest of them."""
-        before = self.failed.get(operation.index, ())
-        self.failed[operation.index] = (*before, failed)[-HISTORY:]
-
-    def waiting_again(self, entries: Iterable[Entry]) -> Iterator[UnderWay]:
-        """Iterate over those of `entries` that are this lane's and still awaited."""
-        for lane, operation, since in entries:
-            if lane is self and lane.awaits(operation):
-                failed = self.failed.get(operation.index, ())
-                yield UnderWay(operation, since, failed=failed)
-
-
-def _with_history(trip: Trip, lane: Lane, operation: Operation) -> Trip:
-    failed = lane.failed.get(operation.index)
-    return trip if failed is None else msgspec.structs.replace(trip, failed=failed)
-
-
-class Call:
-    """One call that is on its way to a worker, with the operations aboard."""
-
-    __slots__ = ("hedged", "load", "retries", "sent_at", "spans", "steps", "worker")
-
-    def __init__(self, worker: Worker, load: Load, retries: int, sent_at: float) -> None:
-        self.worker = worker
-        self.load = load
-        self.retries = retries  # how many of them were tried before
-        self.sent_at = sent_at
-        self.hedged = False
-        self.steps: list[Step] = [operation for _, operation, _ in load]
-        self.spans: list[int] = []  # with chains aboard: how many steps each of the load has
-
-    def take_chains_aboard(self, limit: int) -> None:
-        """Let as many links follow the operations of the load as there is room for."""
-        room = limit - len(self.load)
-        steps: list[Step] = []
-        for _, operation, _ in self.load:
-            links = [] if operation.chain is None else operation.chain.after(operation.index, room)
-            room -= len(links)
-            self.spans.append(1 + len(links))
-            steps.append(operation)
-            steps += links
-        self.steps = steps
-
-    def context(self) -> dict[str, str]:
-        """Return the trace context of the only job that has operations aboard.
-
-        A call for several jobs belongs to no trace, and goes without.
-        """
-        lane = self.load[0][0]
-        if lane.trace_parent is None or any(entry[0] is not lane for entry in self.load):
-            return {}
-        return {"trace_parent": lane.trace_parent}
-
-    def under_way(self, lane: Lane) -> Iterator[UnderWay]:
-        """Iterate over what a lane has aboard, the links of its chains too."""
-        steps = iter(self.steps)
-        spans = self.spans or [1] * len(self.load)
-        for (owner, operation, since), span in zip(self.load, spans, strict=True):
-            aboard = list(islice(steps, span))
-            if owner is lane and lane.awaits(operation):
-                failed = lane.failed.get(operation.index, ())
-                for step in aboard:
-                    yield UnderWay(step, since, self.worker.name, self.sent_at, failed)
-
-    def arrivals(self, results: list[Result]) -> Iterable[Result | list[Result]]:
-        """Return what came for each operation of the load, for a chain all that came of it."""
-        if not self.spans:
-            return results
-        following = iter(results)
-        spans = [list(islice(following, span)) for span in self.spans]
-        return [span if len(span) > 1 else span[0] for span in spans]
-
-    def sayings(self, results: list[Result]) -> Iterator[tuple[Entry, list[Step], list[Result]]]:
-        """Iterate over the load: what was asked for each operation with its chain, what came."""
-        steps, following = iter(self.steps), iter(results)
-        for entry, span in zip(self.load, self.spans or [1] * len(self.load), strict=True):
-            yield entry, list(islice(steps, span)), list(islice(following, span))
 
 
 class Dispatcher:
@@ -208,6 +68,7 @@ class Dispatcher:
         self.tally = Tally()
         self._lanes: dict[JobId, Lane] = {}
         self._queue: FairQueue[Lane] = FairQueue()
+        self._kinds: tuple[frozenset[str], ...] = ()  # what it is arranged by
         self._again: deque[Entry] = deque()  # failed before, due now
         self._calls: dict[asyncio.Task[None], Call] = {}
         self._timers: dict[asyncio.TimerHandle, Load] = {}
@@ -233,9 +94,9 @@ class Dispatcher:
         """How many operations are at workers."""
         return self._in_flight
 
-    def open(self, job_id: JobId, trace_parent: str | None = None) -> Lane:
+    def open(self, job_id: JobId, fusion: Fusion, trace_parent: str | None = None) -> Lane:
         """Return a lane of its own for a job, whose operations go with a trace context."""
-        lane = self._lanes[job_id] = Lane(job_id, self, trace_parent)
+        lane = self._lanes[job_id] = Lane(job_id, self, fusion, trace_parent)
         return lane
 
     def under_way(self, job_id: JobId) -> Iterator[UnderWay]:
@@ -257,9 +118,17 @@ class Dispatcher:
 
     def enqueue(self, lane: Lane, operations: Sequence[Operation], since: float) -> None:
         """Let operations of a lane wait for their turn."""
-        if operations:
-            self._queue.put(lane, operations, since)
-            self.kick()
+        if lane.attempts:  # a link was aboard when a worker died: if it is suspected, it goes alone
+            fresh = []
+            for operation in operations:
+                attempts = lane.attempts.get(operation.index)
+                if attempts is not None and attempts.alone:
+                    self._again.append((lane, operation, since))
+                else:
+                    fresh.append(operation)
+            operations = fresh
+        self._queue.put(lane, operations, since)
+        self.kick()
 
     def withdraw(self, lane: Lane) -> None:
         """Take what a lane has waiting out of the queue, and forget the lane."""
@@ -297,6 +166,9 @@ class Dispatcher:
     def _pump(self) -> None:
         self._pump_scheduled = False
         now = self._clock.now()
+        if self._pool.kinds != self._kinds:
+            self._kinds = self._pool.kinds
+            self._queue.arrange(self._kinds)
         for takes in self._pool.abilities():
             idle = []
             while self._again or self._queue.count(takes) or self._unconfirmed:
@@ -323,18 +195,26 @@ class Dispatcher:
         load = again
         if self._unconfirmed:
             load = again + self._take_unconfirmed(worker, limit - len(again))
-        fresh: Load = []
-        if len(load) < limit:
-            waiting = self._queue.count(worker.operations)
-            share = -(-waiting // max(1, self._pool.places(worker.operations)))
-            fresh = self._queue.take(worker.operations, min(share, limit - len(load)))
+        room = limit - len(load)
+        waiting = self._queue.count(worker.operations) if room else 0
+        share = -(-waiting // max(1, self._pool.places(worker.operations)))
+        # With that much to do everywhere, whole parts of jobs travel: half of the call is left for
+        # what follows, since a tree has as many inner operations as leaves.
+        fuses = worker.chains and self._verification is None
+        fused = fuses and 0 < self._settings.fuse_from <= share
+        if fused:
+            room = (room + 1) // 2
+        turn = FUSED_TURN if fused else 1
+        fresh = self._queue.take(worker.operations, min(share, room), turn)
         load = load + fresh
         if not load:
             return None
         if fresh:
             self.tally.queue_s.observe(now - fresh[0][2])
         call = Call(worker, load, len(again), now)
-        if worker.chains and any(operation.chain is not None for _, operation, _ in load):
+        if fused:
+            call.take_all_aboard(limit)
+        elif fuses and any(entry[0].fusion.may_have_chains for entry in load):
             call.take_chains_aboard(limit)
         return call
 
@@ -441,7 +321,7 @@ class Dispatcher:
             else:
                 for entry, came in zip(call.load, call.arrivals(results), strict=True):
                     lane, operation, since = entry
-                    own = _with_history(trip, lane, operation) if call.retries else trip
+                    own = lane.with_history(trip, operation) if call.retries else trip
                     lane.deliver(operation, came, own, since)
             crash_point("dispatch.delivered")
 
@@ -451,14 +331,14 @@ class Dispatcher:
         self, verification: Verification[WorkerKey], call: Call, results: list[Result], trip: Trip
     ) -> None:
         """Deliver what is believed; ask somebody else for the rest, and see to those who lied."""
-        for entry, steps, said in call.sayings(results):
+        for entry, said in zip(call.load, results, strict=True):
             lane, operation, since = entry
             if not lane.awaits(operation):
                 continue
             if call.worker.state is State.REJECTED:  # maybe since the last operation
                 self._ask_another(entry, call.worker)
                 continue
-            verdict = verification.hear(lane.job_id, steps, said, call.worker.key)
+            verdict = verification.hear(lane.job_id, operation, said, call.worker.key)
             if verdict is None:
                 self._ask_another(entry, call.worker)
                 continue
@@ -467,8 +347,7 @@ class Dispatcher:
                 self._convict(verification, liar, lie, trip.replied_at)
             if verdict.by_master:
                 self._say_alone(trip.replied_at)
-            came = verdict.results if len(verdict.results) > 1 else verdict.results[0]
-            lane.deliver(operation, came, _with_history(trip, lane, operation), since)
+            lane.deliver(operation, verdict.result, lane.with_history(trip, operation), since)
 
     def _ask_another(self, entry: Entry, worker: Worker) -> None:
         lane, operation, _ = entry
@@ -582,11 +461,13 @@ class Dispatcher:
             if failure is None:
                 innocent.append((lane, operation, since))
             else:
-                lane.deliver(operation, failure, _with_history(trip, lane, operation), since)
+                lane.deliver(operation, failure, lane.with_history(trip, operation), since)
         return innocent
 
     def _try_again(self, call: Call, load: Load, error: WorkerError) -> None:
         worker, now = call.worker, self._clock.now()
+        for lane, link in call.links():
+            self._policy.note_aboard(lane.attempts, link.index, worker.key, error)
         later: dict[float, Load] = {}
         for entry in load:
             lane, operation, since = entry
@@ -599,7 +480,7 @@ class Dispatcher:
                 )
             except OperationFailed as failure:
                 trip = Trip(worker.name, call.sent_at, now, reason=error.reason)
-                lane.deliver(operation, failure, _with_history(trip, lane, operation), since)
+                lane.deliver(operation, failure, lane.with_history(trip, operation), since)
             else:
                 if attempts.copies and worker.key in attempts.deaths:
                     attempts.copies -= 1  # whether the other one dies too is to be seen first

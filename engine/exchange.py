@@ -41,24 +41,23 @@ class Reply(msgspec.Struct):
 def ask(operations: Sequence[Step], *, as_array: bool) -> bytes:
     """Return the body that asks for `operations`: an array of them, or the only one's object."""
     asked = [
-        Computation(step.name, *step.operands) if type(step) is Operation else _linked(step, place)
-        for place, step in enumerate(operations)
+        Computation(step.name, *step.operands) if isinstance(step, Operation) else _linked(step)
+        for step in operations
     ]
     return encode(asked if as_array else asked[0])
 
 
-def _linked(step: Step, place: int) -> Computation:
-    assert isinstance(step, Link)  # noqa: S101  # the other kind of step was dealt with
-    previous = Item(place - 1)
-    if step.second:
-        return Computation(step.name, previous, step.operand)
-    return Computation(step.name, step.operand, previous)
+def _linked(link: Link) -> Computation:
+    (op1, op2), (item1, item2) = link.operands, link.items
+    return Computation(
+        link.name, Item(item1) if op1 is None else op1, Item(item2) if op2 is None else op2
+    )
 
 
 def read(reply: Reply, operations: Sequence[Step], *, as_array: bool) -> list[Result]:
     """Return a result, or the operation's own failure, for each of `operations`, in their order.
 
-    A link behind an operation that failed has that failure too.
+    A link that waits for an operation that failed has that failure too.
 
     Raises `Refused` for 5xx and 429, `ForeignReply` when another question was answered and
     `BrokenReply` for everything else that is no answer.
@@ -68,8 +67,9 @@ def read(reply: Reply, operations: Sequence[Step], *, as_array: bool) -> list[Re
             raise _worker_error(reply)  # it may mean any of them: they are asked again one by one
         return [_refusal(reply)]
     if not as_array:
-        one = _understood(_read_one, reply.body)
-        name, operands = operations[0].name, operands_of(operations[0], None)
+        one, (only,) = _understood(_read_one, reply.body), operations
+        assert isinstance(only, Operation)  # noqa: S101  # links come in arrays
+        name, operands = only.name, only.operands
         if one.operation != name or (one.op1, one.op2) != operands:
             raise _foreign(one, name, operands)
         return [one.result]
@@ -77,22 +77,22 @@ def read(reply: Reply, operations: Sequence[Step], *, as_array: bool) -> list[Re
     if len(items) != len(operations):
         raise BrokenReply(f"answered {len(items)} operations when asked for {len(operations)}")
     results: list[Result] = []
-    result: Result | None = None
     for item, step in zip(items, operations, strict=True):
-        if type(step) is Operation:
-            result = _item(item, step.name, step.operands)
-        elif not isinstance(result, OperationFailed):
-            result = _item(item, step.name, operands_of(step, result))
-        results.append(result)
+        if isinstance(step, Operation):
+            results.append(_item(item, step.name, step.operands))
+        else:
+            results.append(_linked_item(item, step, results))
     return results
 
 
-def operands_of(step: Step, previous: Number | None) -> tuple[Number, ...]:
-    """Return the operands of a step; for a link, `previous` is the result that it follows."""
-    if isinstance(step, Operation):
-        return step.operands
-    assert previous is not None  # noqa: S101  # a link always follows something
-    return (previous, step.operand) if step.second else (step.operand, previous)
+def _linked_item(item: ComputedItem, link: Link, results: Sequence[Result]) -> Result:
+    operands: list[Number] = []
+    for operand, awaited in zip(link.operands, link.items, strict=True):
+        came = results[awaited] if operand is None else operand
+        if isinstance(came, OperationFailed):
+            return came
+        operands.append(came)
+    return _item(item, link.name, tuple(operands))
 
 
 def _understood(read_body: Reader[Body], body: bytes) -> Body:

@@ -4,12 +4,14 @@ Nothing here decides anything. A job's outcome is set once and never changes. No
 can be part of a cycle, so the garbage collector need not look at them, however many there are.
 """
 
-from typing import NewType, Protocol
+from typing import NewType
 
 import msgspec
 
 Number = int | float
 JobId = NewType("JobId", int)
+
+KNOWN = -1
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -35,38 +37,29 @@ class Job(msgspec.Struct, frozen=True, gc=False):
         return self.outcome is not None
 
 
-class Link(msgspec.Struct, frozen=True, gc=False):
-    """An operation of a chain: one operand is the result of the operation right before it.
-
-    That is the first operand if `operand` comes `second`, and the second one otherwise.
-    """
-
-    index: int
-    name: str
-    operand: Number
-    second: bool
-    column: int
-
-
-class Chain(Protocol):
-    """Operations of a job each of which waits for nothing but the one before it."""
-
-    def after(self, index: int, at_most: int) -> list[Link]:
-        """Return up to `at_most` links that follow operation `index`."""
-        ...
-
-
 class Operation(msgspec.Struct, frozen=True, gc=False):
     """One operation of a job whose operands are known: what a worker is asked to compute.
 
     `index` tells it apart from the other operations of its job; `column` (from 1) is where its
     operator stands in the task. A name is any that a worker may announce, and the operands are as
-    many as it takes: the four that the engine knows take two. If it has a `chain`, what follows it
-    there may travel with it.
+    many as it takes: the four that the engine knows take two.
     """
 
     index: int
     name: str
     operands: tuple[Number, ...]
     column: int
-    chain: Chain | None = None
+
+
+class Link(msgspec.Struct, frozen=True, gc=False):
+    """An operation that travels with those that it waits for, and is computed after them.
+
+    An operand that is not known is `None`: it is the result of the item of the same call that
+    `items` names, counted from 0. Of the others that is `KNOWN`.
+    """
+
+    index: int
+    name: str
+    operands: tuple[Number | None, ...]
+    items: tuple[int, ...]
+    column: int

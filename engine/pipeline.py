@@ -10,9 +10,10 @@ from typing import Protocol
 
 from engine.errors import OperationFailed
 from engine.exchange import Result
+from engine.fusion import Fusion
 from engine.job import Job, JobId, Operation, Outcome
 from engine.plan import Plan
-from engine.trace import Arrival, Trace, Trip, UnderWay
+from engine.trace import Arrival, Trace, UnderWay
 
 
 class Lane(Protocol):
@@ -25,7 +26,7 @@ class Lane(Protocol):
     async def results(self) -> list[Arrival]:
         """Wait until something came back, and return all that did, each operation once.
 
-        With an operation that has a chain, those of a first part of the chain may come in a list.
+        Those of operations that travelled with one come in a list behind its own, by their index.
         Raises `ResultsWithdrawn` when what came before cannot be believed any more.
         """
         ...
@@ -38,8 +39,11 @@ class Lane(Protocol):
 class Executor(Protocol):
     """Whatever turns operations into results, or into the errors that they fail with."""
 
-    def open(self, job_id: JobId, trace_parent: str | None = None) -> Lane:
-        """Return a lane of its own for a job, whose operations go with a trace context."""
+    def open(self, job_id: JobId, fusion: Fusion, trace_parent: str | None = None) -> Lane:
+        """Return a lane of its own for a job, whose operations go with a trace context.
+
+        Whatever `fusion` finds may travel with an operation of the job.
+        """
         ...
 
     def under_way(self, job_id: JobId) -> Iterable[UnderWay]:
@@ -61,42 +65,45 @@ async def run(job: Job, plan: Plan, lane: Lane, trace: Trace, now: float) -> Out
         _tell_refused(plan, trace, since)
         lane.put(ready, since)
         while not plan.finished:
-            ready = []
-            for operation, came, trip, waited_since in await lane.results():
-                following = _record(plan, operation, came, trip, waited_since, trace)
-                if following is not None:
-                    ready.append(following)
-                since = trip.replied_at
+            arrived = await lane.results()
+            ready = take_in(arrived, plan, trace)
+            since = arrived[-1][2].replied_at
             _tell_refused(plan, trace, since)
-            lane.put(ready, since)
+            if ready:
+                lane.put(ready, since)
     finally:
         lane.close()
     return _outcome(job, plan)
 
 
-def _record(
-    plan: Plan,
-    operation: Operation,
-    came: Result | list[Result],
-    trip: Trip,
-    since: float,
-    trace: Trace,
-) -> Operation | None:
-    """Tell plan and trace what came for an operation; return the operation that is ready by it."""
-    if not isinstance(came, list):
-        trace.came(operation, came, trip, since)
-        if not isinstance(came, OperationFailed):
-            return plan.complete(operation.index, came)
-        plan.fail(operation.index, came)
-        return None
-    # The results of a chain, each of which makes the next operation of it ready.
-    following: Operation | None = operation
-    for result in came:
-        if following is None:
-            break  # an operation failed, and those behind it with it
-        following = _record(plan, following, result, trip, since, trace)
-        since = trip.sent_at  # the others were never ready at the master
-    return following
+def take_in(arrived: Iterable[Arrival], plan: Plan, trace: Trace) -> list[Operation]:
+    """Tell plan and trace what came; return the operations that are ready by it, and new."""
+    ready: dict[int, Operation] = {}
+    for operation, came, trip, since in arrived:
+        if not isinstance(came, list):
+            trace.came(operation, came, trip, since)
+            _settle(plan, operation, came, ready)
+            continue
+        for index, result in came:
+            if index == operation.index:
+                step, waited_since = operation, since
+            elif index in ready:
+                # It was never ready at the master: it came with what it waited for.
+                step, waited_since = ready.pop(index), trip.sent_at
+            else:
+                continue  # it waits for an operation that failed, or was sent by itself before
+            trace.came(step, result, trip, waited_since)
+            _settle(plan, step, result, ready)
+    return list(ready.values())
+
+
+def _settle(plan: Plan, operation: Operation, result: Result, ready: dict[int, Operation]) -> None:
+    if isinstance(result, OperationFailed):
+        plan.fail(operation.index, result)
+        return
+    following = plan.complete(operation.index, result)
+    if following is not None:
+        ready[following.index] = following
 
 
 def _tell_refused(plan: Plan, trace: Trace, since: float) -> None:

@@ -11,15 +11,13 @@ same time. The operations keep their numbers, columns and count. Floats, divisio
 might exceed the digits that an integer may have, keep the order of the text.
 """
 
-from array import array
+from collections.abc import MutableSequence
 
 from engine.arithmetic import divides_by_zero, failure_of
-from engine.chains import PlanChains
 from engine.errors import OperationFailed
-from engine.expression.nodes import BinaryOperation, Literal, Node
+from engine.expression.operations import NOWHERE, Expression
+from engine.fusion import Fusion
 from engine.job import Number, Operation
-
-NOWHERE = -1  # where the result of the last operation goes: it is the answer
 
 SAFE_BITS = 14_284  # 2**14_284 has 4,300 digits: an integer up to it is within the limit
 UNBOUNDED = SAFE_BITS + 1  # no integer for certain, or maybe one beyond the limit
@@ -31,35 +29,33 @@ RUNS = {"sum": "additions", "sub": "additions", "mul": "multiplications"}
 class Plan:
     """The operations of one expression, and which of them the results so far have made ready.
 
+    The lists of the expression become the plan's own, so that there is one plan of each at most.
     A plan of `balance_from` operations or more has its runs of integers regrouped; 0 never does.
-    Chains of `chain_from` operations or more are offered as such; 0 offers none.
+    Its `fusion` says what can travel together; for it, chains of `chain_from` operations are long.
 
     `names`, `columns` and `parent(index)` describe operation `index` for traces; treat them as
     read-only. A name is what is computed: in a regrouped run it may be the opposite of the sign at
     its column. `answer` is `None` until the plan is finished; a lone literal is finished at once.
     """
 
-    def __init__(self, tree: Node, *, balance_from: int = 0, chain_from: int = 0) -> None:
-        self.names: list[str] = []
-        self.columns = array("q")
-        self.answer: Number | None = None
+    def __init__(
+        self, expression: Expression, *, balance_from: int = 0, chain_from: int = 0
+    ) -> None:
+        self.names = expression.names
+        self.columns = expression.columns
+        self.answer = expression.value
         self.failure: tuple[int, OperationFailed] | None = None
         self.refused: list[tuple[Operation, OperationFailed]] = []  # failed here, for a trace
-        # The operands of operation i are at 2i and 2i + 1, `None` while they are awaited, and
-        # again when they are no longer needed. Its result goes to the place _destinations[i].
-        self._operands: list[Number | None] = []
-        self._destinations = array("q")
-        self._lay_out(tree)
+        self._operands = expression.operands  # `None` again when they are no longer needed
+        self._destinations = expression.destinations
         self.remaining = len(self.names)
         self._cut = len(self.names)  # operations from here on do not matter any more
         self._done = bytearray(self._cut)
         self._doomed: set[int] = set()  # they wait for something that failed
         if 0 < balance_from <= self.remaining:
             _Balancer(self.names, self._operands, self._destinations).balance()
-        self._chains: PlanChains | None = None
-        if 1 < chain_from <= self.remaining:
-            lists = self.names, self.columns, self._operands, self._destinations
-            self._chains = PlanChains(*lists, chain_from)
+        lists = self.names, self.columns, self._operands, self._destinations
+        self.fusion = Fusion(*lists, chain_from)
         # Made here and not in ready(): long plans are built beside the event loop.
         self._ready = self._all_ready()
 
@@ -164,55 +160,14 @@ class Plan:
             self.refused.append((refused, failure))
             self.fail(index, failure)
             return None
-        chains = self._chains
-        if chains is not None and not chains.starts_at(index):
-            chains = None
-        return Operation(index, name, (first, second), self.columns[index], chains)
-
-    def _lay_out(self, tree: Node) -> None:
-        """Fill the lists, each operation behind those that it waits for."""
-        if isinstance(tree, Literal):
-            self.answer = tree.value
-            return
-        results: list[Literal | int] = []  # what is computed so far and not yet used
-        for node in reversed(_parents_first(tree)):
-            if isinstance(node, Literal):
-                results.append(node)
-                continue
-            index = len(self.names)
-            self.names.append(node.name)
-            self.columns.append(node.column)
-            self._destinations.append(NOWHERE)
-            right, left = results.pop(), results.pop()
-            self._await(left, 2 * index)
-            self._await(right, 2 * index + 1)
-            results.append(index)
-
-    def _await(self, operand: Literal | int, place: int) -> None:
-        if isinstance(operand, Literal):
-            self._operands.append(operand.value)
-        else:
-            self._operands.append(None)
-            self._destinations[operand] = place
-
-
-def _parents_first(tree: Node) -> list[Node]:
-    """Return all nodes, each before its right side, and that before its left side."""
-    nodes = []
-    to_visit = [tree]
-    while to_visit:
-        node = to_visit.pop()
-        nodes.append(node)
-        if isinstance(node, BinaryOperation):
-            to_visit += (node.left, node.right)
-    return nodes
+        return Operation(index, name, (first, second), self.columns[index])
 
 
 class _Balancer:
     """Finds the runs of a plan and regroups them, in the plan's own lists."""
 
     def __init__(
-        self, names: list[str], operands: list[Number | None], destinations: "array[int]"
+        self, names: list[str], operands: list[Number | None], destinations: MutableSequence[int]
     ) -> None:
         self._names = names
         self._operands = operands

@@ -363,6 +363,11 @@ class WorkerPool:
         """Return how many calls the LIVE workers of exactly these abilities hold, free or not."""
         return self._live[takes] * self._dispatch.calls_per_worker
 
+    @property
+    def kinds(self) -> tuple[frozenset[str], ...]:
+        """What the workers take that are LIVE or were: each different set once."""
+        return tuple(self._free)
+
     def abilities(self) -> list[frozenset[str]]:
         """Return what the workers with free places take: each different set once."""
         return [takes for takes, free in self._free.items() if free]

@@ -64,7 +64,7 @@ class RetryPolicy:
             return 0.0
         attempts.failures += 1
         attempts.avoid.add(worker)
-        if isinstance(error, Unreachable) and error.aboard:
+        if _is_death(error):
             attempts.deaths[worker] += 1
             if self._is_poison(attempts, live):
                 raise OperationFailed(
@@ -89,6 +89,16 @@ class RetryPolicy:
         others = len(set(live()) - attempts.deaths.keys())
         return different + others < self._settings.poison_deaths
 
+    def note_aboard(
+        self, known: dict[int, Attempts], index: int, worker: Hashable, error: WorkerError
+    ) -> None:
+        """Record in `known` that an operation was aboard a call that failed, and not sent for it.
+
+        It has not been tried, but what a worker dies of may be any operation aboard.
+        """
+        if _is_death(error):
+            known.setdefault(index, Attempts()).deaths[worker] += 1
+
     def ceiling_s(self, failures: int) -> float:
         """Return the longest wait after so many failures: 0, 0.05, 0.1, 0.2, ... up to 2 s."""
         if failures <= 1:
@@ -99,3 +109,7 @@ class RetryPolicy:
     def allowance(self, in_flight: int) -> int:
         """Return how many operations in flight may be retries when `in_flight` are in all."""
         return max(self._settings.retry_min, int(self._settings.retry_budget * in_flight))
+
+
+def _is_death(error: WorkerError) -> bool:
+    return isinstance(error, Unreachable) and error.aboard

@@ -109,6 +109,10 @@ class DispatchSettings(Section, frozen=True, kw_only=True):
     """Two keep the wire busy while a worker computes; more only make its queue longer."""
     batch: Count = 512
     """Operations in one call at most. More save nothing: the call is 1 % of such a batch."""
+    fuse_from: Annotated[int, Meta(ge=0)] = 8
+    """Operations that wait for each call that the workers can hold, from which on whatever waits
+    only for what is aboard a call travels with it: then nothing is quicker by being spread wider.
+    With fewer, a job is spread operation by operation. 0: never."""
     target_call_s: Seconds = 0.05
     """A worker gets no more at once than it is expected to compute in this time: what a job of
     one operation may have to wait for."""

@@ -49,9 +49,9 @@ class Trip(msgspec.Struct, frozen=True, gc=False):
     reason: str | None = None
 
 
-# What a lane hands to its pipeline: an operation, its result (for one that has a chain those of a
-# first part of the chain), the trip that brought it, and since when it was ready.
-Arrival = tuple[Operation, Result | list[Result], Trip, float]
+# What a lane hands to its pipeline: an operation, its result (if others followed it, a list of
+# indexes and results, its own first), the trip that brought it, and since when it was ready.
+Arrival = tuple[Operation, Result | list[tuple[int, Result]], Trip, float]
 
 
 class UnderWay(NamedTuple):
@@ -214,7 +214,7 @@ class SampledTrace:
     def end(self) -> None:
         """Let go of the plan, which is large, and of what leads to it."""
         assert self._plan is not None  # noqa: S101  # a trace ends once
-        entries = {index: _without_chain(entry) for index, entry in self._entries().items()}
+        entries = self._entries()
         self._parents = {index: self._plan.parent(index) for index in entries}
         self._plan = None
         self._first = list(entries.values())
@@ -290,12 +290,6 @@ class Traces:
         return self._ended.get(job_id) if running is None else running
 
 
-def _without_chain(entry: _Entry) -> _Entry:
-    operation = entry.operation
-    bare = Operation(operation.index, operation.name, operation.operands, operation.column)
-    return entry._replace(operation=bare)
-
-
 def _children(plan: Plan) -> list[list[int]]:
     children: list[list[int]] = [[] for _ in range(len(plan))]
     for index in range(len(plan)):
@@ -343,12 +337,7 @@ def _planned(plan: Plan, index: int, operands: tuple[Number | None, ...]) -> Ope
 
 
 def _of(step: Operation | Link, parent: int | None) -> OperationShown:
-    op1: Number | None
-    op2: Number | None
-    if isinstance(step, Operation):
-        op1, op2 = step.operands
-    else:
-        op1, op2 = (None, step.operand) if step.second else (step.operand, None)
+    op1, op2 = step.operands
     return OperationShown(
         index=step.index, operation=step.name, op1=op1, op2=op2, column=step.column, parent=parent
     )
@@ -364,7 +353,7 @@ def _finish(
     if trip is not None:
         shown.worker = trip.worker
         shown.attempts = [*_failed(trip.failed), AttemptShown(trip.worker, trip.reason)]
-        # The links of a chain were never ready at the master: their trip began before.
+        # What travels along was never ready at the master: its trip began before.
         shown.queued_s = round(max(0.0, trip.sent_at - since), 6)
         shown.on_the_way_s = round(trip.replied_at - trip.sent_at, 6)
         shown.sent_s = round(trip.sent_at - began_at, 6)

@@ -15,8 +15,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from engine.arithmetic import bits, compute
 from engine.errors import OperationFailed
-from engine.exchange import Result, Step, operands_of, shown
-from engine.job import JobId
+from engine.exchange import Result, shown
+from engine.job import JobId, Operation
 
 MEMORY_S = 60.0  # for how long it is known of a job that has ended whom it believed
 MOST_ENDED = 100_000  # and of how many of them, the latest: some 30 MB
@@ -25,9 +25,9 @@ Witness = TypeVar("Witness", bound=Hashable)
 
 
 class Verdict(NamedTuple, Generic[Witness]):
-    """What is believed of an operation and of the first part of its chain, and who lied, how."""
+    """What is believed of an operation, and who lied, how."""
 
-    results: list[Result]
+    result: Result
     lies: dict[Witness, str]
     by_master: bool = False
 
@@ -53,19 +53,19 @@ class Verification(Generic[Witness]):
         self._random = random
         self._takers = takers
         # By job, then by operation: who said what of it.
-        self._cases: dict[JobId, dict[int, dict[Witness, list[Result]]]] = {}
+        self._cases: dict[JobId, dict[int, dict[Witness, Result]]] = {}
         self._believed: dict[JobId, set[Witness]] = {}
         self._ended: deque[tuple[float, JobId, set[Witness]]] = deque()
 
     def hear(
-        self, job_id: JobId, steps: Sequence[Step], said: list[Result], witness: Witness
+        self, job_id: JobId, operation: Operation, said: Result, witness: Witness
     ) -> Verdict[Witness] | None:
-        """Take what a worker says of an operation and what followed it in its chain.
+        """Take what a worker says of an operation.
 
-        Return what is believed, perhaps of a part of the chain, or `None` if somebody else is to
-        be asked. To be called for each answer to an operation until it is believed.
+        Return what is believed of it, or `None` if somebody else is to be asked. To be called for
+        each answer to an operation until it is believed.
         """
-        index = steps[0].index
+        index = operation.index
         cases = self._cases.get(job_id, {})
         if index not in cases:
             if self._random.random() >= self._share:
@@ -76,16 +76,21 @@ class Verification(Generic[Witness]):
         case = cases[index]
         nobody_else = witness in case  # or it would not have been asked again
         case[witness] = said
-        results = _agreed(list(case.values()))
-        by_master = results is None and (
-            nobody_else or set(self._takers(steps[0].name)) <= case.keys()
+        result = _agreed(list(case.values()))
+        by_master = result is None and (
+            nobody_else or set(self._takers(operation.name)) <= case.keys()
         )
         if by_master:
-            results = _computed(steps[: min(map(len, case.values()))])
-        if results is None:
+            result = _computed(operation)
+        if result is None:
             return None
         del cases[index]
-        return Verdict(results, _lies(steps, case, results), by_master)
+        lies = {
+            other: _lie(operation, its, result)
+            for other, its in case.items()
+            if not _same(its, result)
+        }
+        return Verdict(result, lies, by_master)
 
     def convict(self, liar: Witness, now: float) -> Spoilt:
         """Unsay what a liar said, and return the jobs that believed it.
@@ -117,13 +122,9 @@ class Verification(Generic[Witness]):
             ended.popleft()
 
 
-def _agreed(said: Sequence[list[Result]]) -> list[Result] | None:
-    """Return what two say alike, as far as all have come in the chain; `None` if no two do."""
-    length = min(map(len, said))
-    for one, other in combinations(said, 2):
-        if all(map(_same, one[:length], other[:length])):
-            return one[:length]
-    return None
+def _agreed(said: Sequence[Result]) -> Result | None:
+    """Return what two say alike, `None` if no two do."""
+    return next((one for one, other in combinations(said, 2) if _same(one, other)), None)
 
 
 def _same(one: Result, other: Result) -> bool:
@@ -134,37 +135,16 @@ def _same(one: Result, other: Result) -> bool:
     return bits(one) == bits(other)
 
 
-def _computed(steps: Iterable[Step]) -> list[Result]:
-    """Compute an operation and what follows it in its chain, as a worker does."""
-    results: list[Result] = []
-    result: Result | None = None
-    for step in steps:
-        if not isinstance(result, OperationFailed):
-            try:
-                result = compute(step.name, operands_of(step, result))
-            except OperationFailed as failure:
-                result = failure
-        results.append(result)
-    return results
+def _computed(operation: Operation) -> Result:
+    try:
+        return compute(operation.name, operation.operands)
+    except OperationFailed as failure:
+        return failure
 
 
-def _lies(
-    steps: Sequence[Step], case: dict[Witness, list[Result]], believed: Sequence[Result]
-) -> dict[Witness, str]:
-    lies = {}
-    for witness, said in case.items():
-        for place, (its, result) in enumerate(zip(said, believed, strict=False)):
-            if not _same(its, result):
-                lies[witness] = _lie(steps[place], believed[:place], its, result)
-                break
-    return lies
-
-
-def _lie(step: Step, before: Sequence[Result], said: Result, believed: Result) -> str:
-    previous = before[-1] if before else None
-    assert not isinstance(previous, OperationFailed)  # noqa: S101  # a failure is the last lie
-    operands = shown(operands_of(step, previous))
-    return f"{step.name} of {operands} gave {_told(said)}, should be {_told(believed)}"
+def _lie(operation: Operation, said: Result, believed: Result) -> str:
+    asked = f"{operation.name} of {shown(operation.operands)}"
+    return f"{asked} gave {_told(said)}, should be {_told(believed)}"
 
 
 def _told(result: Result) -> str:

@@ -12,6 +12,7 @@ import struct
 from math import isfinite
 from random import Random
 
+from engine.expression.operations import NOWHERE, Expression
 from engine.job import Number
 
 LARGEST_INTEGER = 10**4300 - 1
@@ -145,3 +146,27 @@ def _signs(rng: Random) -> str:
 
 def _blank(rng: Random) -> str:
     return rng.choice([" ", "  ", "\t"]) if rng.random() < 0.15 else ""
+
+
+SYMBOLS = {"sum": "+", "sub": "-", "mul": "*", "div": "/"}
+
+
+def to_text(expression: Expression) -> str:
+    """Return `expression` with all its brackets: `(1 + ((2 * 3) / 4))`."""
+    if expression.value is not None:
+        return repr(expression.value)
+    sources = {place: index for index, place in enumerate(expression.destinations)}
+    parts: list[str] = []
+    to_visit: list[int | str] = [sources[NOWHERE]]
+    while to_visit:
+        item = to_visit.pop()
+        if isinstance(item, str):
+            parts.append(item)
+            continue
+        sides: list[int | str] = []
+        for place in (2 * item, 2 * item + 1):
+            value = expression.operands[place]
+            sides.append(sources[place] if value is None else repr(value))
+        left, right = sides
+        to_visit += (")", right, f" {SYMBOLS[expression.names[item]]} ", left, "(")
+    return "".join(parts)

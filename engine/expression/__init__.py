@@ -1,1 +1,1 @@
-"""From a task's text to its tree: tokens, nodes and the parser."""
+"""From a task's text to its operations: tokens and the parser."""

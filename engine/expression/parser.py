@@ -1,103 +1,124 @@
-"""From tokens to a tree, by precedence climbing.
+"""From text to operations, by precedence climbing.
 
     expression := term  (("+" | "-") term)*          left-associative
     term       := factor (("*" | "/") factor)*       left-associative
     factor     := ("+" | "-")* ( number | "(" expression ")" )
 
 What a recursive parser keeps in its calls, an operator or a bracket that waits for what is on its
-right, is kept on a list here: no text is too deep. If `parse` raises anything but an
-`ExpressionError` for a string, that is a bug here.
+right, is kept on a list here: no text is too deep. An operation is written down as soon as its
+right side is complete, which is the order in which Python computes. If `parse` raises anything but
+an `ExpressionError` for a string, that is a bug here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from math import isfinite
-from types import MappingProxyType
+from re import Match
 
 from engine.arithmetic import MAX_DIGITS
 from engine.errors import ExpressionError
-from engine.expression.nodes import BinaryOperation, Literal, Node
-from engine.expression.tokens import END, NUMBER, Token, tokens
+from engine.expression.operations import NOWHERE, Expression
+from engine.expression.tokens import tokens
 from engine.job import Number
 
-BINARY: Mapping[str, tuple[int, str]] = MappingProxyType(
-    {
-        "+": (1, "sum"),
-        "-": (1, "sub"),
-        "*": (2, "mul"),
-        "/": (2, "div"),
-    }
-)
-CLOSING = (
-    1,
-    "",
-)  # a closing bracket and the end, like the weakest operator, finish all before them
-BRACKET = 0  # the precedence of an open bracket: no operator reaches past it
+# An operator finishes all that waits with its precedence or a higher one.
+BINARY = {
+    "+": (2, "sum"),
+    "-": (2, "sub"),
+    "*": (3, "mul"),
+    "/": (3, "div"),
+}
+NEGATION = 4  # of a bracket: whatever follows that finishes it
+CLOSING = 1, ""  # a closing bracket and the end finish all that is not a bracket
+BRACKET = 0
 
-Pending = tuple[int, str, Node, int]
-"""What waits for its right side: precedence, operation, left side, column of the operator.
+Pending = tuple[int, str, Number | None, int, int]
+"""What waits for its right side: precedence, operation, left side, and column of its operator.
 
-Of a bracket: `BRACKET`, "mul" and -1 when it is negated, else "" and 1, column of the bracket.
+The left side is a number, or `None` and the operation whose result it is. Of a bracket there are
+only precedence and column.
 """
 
 LONGEST_QUOTE = 40  # characters of the text in an error
 
 
-def parse(text: str) -> Node:
-    """Return the tree of `text`.
+def parse(text: str) -> Expression:
+    """Return what `text` says.
 
     Raises `ExpressionError` with the column (from 1) and what was expected there, or, with the
     codes `overflow` and `too_many_digits`, for a literal that is out of range.
     """
     stream = tokens(text)
-    pending: list[Pending] = [(BRACKET, "", Literal(1, 0), 0)]  # the text as a whole is a bracket
+    pending: list[Pending] = [(BRACKET, "", None, NOWHERE, 0)]  # the text as a whole is a bracket
+    said = Expression()
     while True:
-        literal = _operand(stream, pending)
-        tree = _operators(literal, stream, pending)
-        if tree is not None:
-            return tree
+        number = _operand(text, stream, pending)
+        if not _operators(number, text, stream, pending, said):
+            return said
 
 
-def _operand(stream: Iterator[Token], pending: list[Pending]) -> Literal:
-    """Read signs and opening brackets up to the next number, and return that."""
-    sign, minus_at = 1, 0
+def _operand(text: str, stream: Iterator[Match[str]], pending: list[Pending]) -> Number:
+    """Read signs and opening brackets up to the next number, and return that with its signs."""
+    negative, minus_at = False, 0
+    for match in stream:
+        lexeme = match[0]
+        if match.lastindex:
+            number = _number(lexeme, match.start() + 1)
+            return -number if negative else number
+        if lexeme == "(":
+            if negative:
+                pending.append((NEGATION, "mul", -1, NOWHERE, minus_at))
+            pending.append((BRACKET, "", None, NOWHERE, match.start() + 1))
+            negative, minus_at = False, 0
+        elif lexeme == "-":
+            negative, minus_at = not negative, minus_at or match.start() + 1
+        elif lexeme != "+":
+            raise _unexpected(lexeme, match.start() + 1, "a number or '('")
+    raise _unexpected("", len(text) + 1, "a number or '('")
+
+
+def _operators(
+    value: Number | None,
+    text: str,
+    stream: Iterator[Match[str]],
+    pending: list[Pending],
+    said: Expression,
+) -> bool:
+    """Read from behind the operand `value` past the next operator; return whether there is one.
+
+    What has its right side then is written into `said`.
+    """
     while True:
-        kind, text, column = next(stream)
-        if kind == NUMBER:
-            value = _number(text, column)
-            return Literal(value if sign > 0 else -value, minus_at or column)
-        if kind == "(":
-            pending.append((BRACKET, "" if sign > 0 else "mul", Literal(sign, minus_at), column))
-            sign, minus_at = 1, 0
-        elif kind == "-":
-            sign, minus_at = -sign, minus_at or column
-        elif kind != "+":
-            raise _unexpected(kind, text, column, "a number or '('")
-
-
-def _operators(node: Node, stream: Iterator[Token], pending: list[Pending]) -> Node | None:
-    """Read from behind the operand `node` past the next operator; at the end return the tree."""
-    while True:
-        kind, text, column = next(stream)
-        precedence, name = BINARY.get(kind, CLOSING)
+        match = next(stream, None)
+        lexeme = "" if match is None else match[0]
+        precedence, name = BINARY.get(lexeme, CLOSING)
         while pending[-1][0] >= precedence:
-            _, waiting, left, at = pending.pop()
-            node = BinaryOperation(waiting, left, node, at)
-        if name:
-            pending.append((precedence, name, node, column))
-            return None
-        _, waiting, sign, opened_at = pending[-1]
-        if kind == END and not opened_at:
-            return node
-        if kind != ")" or not opened_at:
-            raise _unexpected(kind, text, column, _after_operand(opened_at))
+            _, waiting, left, left_from, column = pending.pop()
+            place = len(said.operands)
+            if left is None:
+                said.destinations[left_from] = place
+            if value is None:  # then it is the result of what was written last
+                said.destinations[-1] = place + 1
+            said.names.append(waiting)
+            said.columns.append(column)
+            said.operands += (left, value)
+            said.destinations.append(NOWHERE)
+            value = None
+        if match is not None and name:
+            pending.append((precedence, name, value, len(said.names) - 1, match.start() + 1))
+            return True
+        *_, opened_at = pending[-1]
+        if match is None and not opened_at:
+            said.value = value
+            return False
+        if lexeme != ")" or not opened_at:
+            column = len(text) + 1 if match is None else match.start() + 1
+            raise _unexpected(lexeme, column, _after_operand(opened_at))
         pending.pop()
-        if waiting:
-            node = BinaryOperation(waiting, sign, node, sign.column)
 
 
 def _number(text: str, column: int) -> Number:
-    if text.isdigit():  # a number token is ASCII: nothing that is no digit in Python gets here
-        return _integer(text, column)
+    if text.isdigit():  # a number lexeme is ASCII: nothing that is no digit in Python gets here
+        return int(text) if len(text) <= MAX_DIGITS else _long_integer(text, column)
     value = float(text)
     if not isfinite(value):
         raise ExpressionError(
@@ -109,16 +130,15 @@ def _number(text: str, column: int) -> Number:
     return value
 
 
-def _integer(digits: str, column: int) -> int:
+def _long_integer(digits: str, column: int) -> int:
+    digits = digits.lstrip("0") or "0"
     if len(digits) > MAX_DIGITS:
-        digits = digits.lstrip("0") or "0"
-        if len(digits) > MAX_DIGITS:
-            raise ExpressionError(
-                f"the integer at column {column} has {len(digits):,} digits and may have"
-                f" {MAX_DIGITS:,}: write a shorter one, or a float",
-                column,
-                "too_many_digits",
-            )
+        raise ExpressionError(
+            f"the integer at column {column} has {len(digits):,} digits and may have"
+            f" {MAX_DIGITS:,}: write a shorter one, or a float",
+            column,
+            "too_many_digits",
+        )
     return int(digits)
 
 
@@ -128,8 +148,8 @@ def _after_operand(opened_at: int) -> str:
     return "an operator or the end"
 
 
-def _unexpected(kind: str, text: str, column: int, expected: str) -> ExpressionError:
-    what = "end" if kind == END else _quoted(text)
+def _unexpected(lexeme: str, column: int, expected: str) -> ExpressionError:
+    what = _quoted(lexeme) if lexeme else "end"
     return ExpressionError(f"unexpected {what} at column {column}, expected {expected}", column)
 
 

@@ -79,9 +79,9 @@ SAFEGUARDS = (
     without(
         4,
         "an operation is delivered once, whoever answers too",
-        UNIT + "/test_dispatcher.py::test_of_two_answers_to_an_operation_the_first_one_counts",
+        UNIT + "/test_calls.py::test_of_two_answers_to_an_operation_the_first_one_counts",
         (
-            "engine/dispatcher.py",
+            "engine/calls.py",
             "        if operation.index in self._awaited:\n            self._awaited.remove(operation.index)",
             "        if True:\n            self._awaited.discard(operation.index)",
         ),
@@ -225,8 +225,8 @@ SAFEGUARDS = (
         FAULTS + "test_row_11_no_job_believes_a_worker_that_lies_after_its_examination",
         (
             "engine/verification.py",
-            "        if results is None:\n            return None\n",
-            "        if results is None:\n            results = said\n",
+            "        if result is None:\n            return None\n",
+            "        if result is None:\n            result = said\n",
         ),
     ),
     without(
@@ -537,8 +537,8 @@ SAFEGUARDS = (
         + "/test_fairqueue.py::test_a_small_job_behind_a_large_one_is_served_in_the_next_round",
         (
             "engine/fairqueue.py",
-            "elif entries:\n                entries.append(",
-            "elif entries:\n                entries.appendleft(",
+            "                entries.append(waiting.popleft())",
+            "                entries.appendleft(waiting.popleft())",
         ),
     ),
     without(

@@ -219,4 +219,4 @@ def _same(one: Outcome, other: Outcome) -> bool:
 
 
 def _marks(task: str) -> list[int]:
-    return [int(mark) for mark in re.findall(r"\(([79][0-9]{9})\*3\)", task)]
+    return [int(mark) for mark in re.findall(r"\((?:\(0\+)?([79][0-9]{9})\)?\*3\)", task)]

@@ -34,9 +34,11 @@ class Call:
         self.url = url
         self.sent_at = sent_at
         self.as_array = body is not None and body.startswith(b"[")
-        self.computations: list[Computation] = []
+        self.asked: list[Computation] = []
         if body is not None:
-            self.computations = _read_many(body) if self.as_array else [_read_one(body)]
+            self.asked = _read_many(body) if self.as_array else [_read_one(body)]
+        # With the operands that references come to: an operation is the same, however it travels.
+        self.computations = _dereferenced(self.asked)
         self.is_probe = body is None
         self.answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self.fate = "lost"  # or answered, busy, faulty, refused, died
@@ -171,7 +173,7 @@ class ScriptedWorker:
             return "busy", Reply(503, b"", 1.0)
         if call.is_probe:
             return "answered", Reply(404, b"")
-        items = computed(call.computations, self.arithmetic)
+        items = computed(call.asked, self.arithmetic)
         self.computed += len(items)
         if self.nonsense is not None:
             nonsense = self.nonsense(items, call.as_array)
@@ -202,6 +204,18 @@ def computed(
         results.append(result)
         items.append(dict(msgspec.to_builtins(item)))
     return items
+
+
+def _dereferenced(asked: list[Computation]) -> list[Computation]:
+    if not any(isinstance(op, Item) for one in asked for op in (one.op1, one.op2)):
+        return asked
+    items = computed(asked, compute)
+    return [
+        one
+        if isinstance(item["op1"], dict) or isinstance(item["op2"], dict)
+        else Computation(one.operation, item["op1"], item["op2"])
+        for one, item in zip(asked, items, strict=True)
+    ]
 
 
 def _resolved(operand: Number | Item, results: list[Number | None]) -> Number | Item:

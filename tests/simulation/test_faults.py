@@ -4,6 +4,7 @@ The numbers are those of the table; where it names a time, it is the time that t
 with the settings as they are by default.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -13,6 +14,7 @@ from engine.dispatcher import HEDGE_CREDIT
 from engine.errors import StoreError
 from engine.exchange import Reply
 from engine.job import Job
+from engine.messages import Item
 from engine.pool import State
 from engine.settings import DispatchSettings, JobsSettings, MasterSettings, WorkersSettings
 from tests.simulation import nonsense
@@ -843,6 +845,28 @@ def test_row_32_poison_kills_three_workers_and_no_more_when_it_takes_its_time() 
         assert job.outcome is not None
         assert job.outcome.error == "poison_operation"
         await world.pass_time(1.0)
+        assert sum(not worker.server.up for worker in workers) == 3
+
+    play(scenario)
+
+
+def test_row_32_poison_that_only_travelled_along_kills_no_more_than_three_either() -> None:
+    """With much to do it is aboard for another one's sake, and the worker dies all the same."""
+
+    async def scenario(world: World) -> None:
+        workers = await world.with_live(4)
+        for worker in workers:
+            worker.server.operation_s = 0.001
+            worker.server.kills = is_poison
+        tasks = [f"({n}*2+{n}*3)*({n}-4.5)" for n in range(150)]
+        tasks[75] = f"((0+{POISON})*3)*2"
+        jobs = await asyncio.gather(*map(world.submit, tasks))
+        ended = [await world.ending(job_id) for job_id in jobs]
+        errors = [job.outcome.error for job in ended if job.outcome is not None]
+        assert [place for place, error in enumerate(errors) if error is not None] == [75]
+        assert errors[75] == "poison_operation"
+        aboard = [computation for call in work_calls(world) for computation in call.asked]
+        assert any(isinstance(asked.op1, Item) and asked.op2 == 3 for asked in aboard)
         assert sum(not worker.server.up for worker in workers) == 3
 
     play(scenario)

@@ -7,11 +7,10 @@ from hypothesis import strategies as st
 
 from engine.arithmetic import compute
 from engine.errors import OperationFailed
-from engine.expression.nodes import SYMBOLS
 from engine.expression.parser import parse
 from engine.job import Number, Operation
 from engine.plan import Plan
-from tests.expressions import exact, oracle, random_expression
+from tests.expressions import SYMBOLS, exact, oracle, random_expression
 
 DEEP = 200_000
 RANDOM_EXPRESSIONS = 20_000
@@ -266,9 +265,8 @@ def test_random_expressions_end_as_in_python() -> None:
         expected = oracle(text)
         if not isinstance(expected, str):
             assert exact(eval(text)) == exact(expected), "the oracle itself"
-        tree = parse(text)
         for balance in (True, False):
-            outcome = computed(Plan(tree, balance_from=3 if balance else 0), rng)
+            outcome = computed(plan_of(text, balance=balance), rng)
             assert comparable(outcome) == comparable(expected), (balance, text)
 
 

@@ -83,6 +83,18 @@ def test_a_busy_worker_costs_no_attempt() -> None:
     assert attempts.avoid == {"a"}
 
 
+def test_a_death_counts_for_what_only_travelled_along_too() -> None:
+    """It may be what the worker died of; but it has not been tried, and nothing else counts."""
+    known: dict[int, Attempts] = {}
+    policy = a_policy()
+    policy.note_aboard(known, 7, "a", REFUSED)
+    assert known == {}
+    policy.note_aboard(known, 7, "a", DIED)
+    policy.note_aboard(known, 7, "b", DIED)
+    assert known[7].suspected
+    assert (known[7].failures, known[7].avoid) == (0, set())
+
+
 def test_an_operation_that_was_aboard_when_three_workers_died_is_poison() -> None:
     """From the second death on it travels alone; the third one ends its job."""
     attempts, policy = Attempts(), a_policy()

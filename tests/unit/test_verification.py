@@ -6,14 +6,13 @@ from random import Random
 import pytest
 
 from engine.errors import OperationFailed
-from engine.exchange import Result, Step
-from engine.job import JobId, Link
+from engine.exchange import Result
+from engine.job import JobId
 from engine.verification import MEMORY_S, Verdict, Verification
 from tests.builders import an_operation
 
 JOB = JobId(1)
 PRODUCT = an_operation(name="mul", operands=(6, 7))
-CHAIN: list[Step] = [PRODUCT, Link(1, "sum", 1, second=True, column=4)]
 
 
 def overflow(sentence: str = "too large") -> OperationFailed:
@@ -31,7 +30,7 @@ def after(
 ) -> list[Verdict[str] | None]:
     """Return what is believed after each worker that was asked for 6*7 has answered."""
     verification = asking(*takers)
-    return [verification.hear(JOB, [PRODUCT], [said], worker) for worker, said in sayings]
+    return [verification.hear(JOB, PRODUCT, said, worker) for worker, said in sayings]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +52,7 @@ def test_what_two_say_alike_to_the_bit_is_believed_and_the_others_lied(
     *before, verdict = after(sayings)
     assert before == [None] * (len(sayings) - 1)
     assert verdict is not None
-    assert repr(verdict.results) == repr([believed])
+    assert repr(verdict.result) == repr(believed)
     assert "".join(verdict.lies) == liars
 
 
@@ -79,7 +78,7 @@ def test_when_nobody_else_can_be_asked_the_master_computes_it(
     """So no job waits for a third worker, nor believes one of two that differ."""
     *_, verdict = after(sayings, takers)
     assert verdict is not None
-    assert (verdict.results, "".join(verdict.lies)) == ([42], liars)
+    assert (verdict.result, "".join(verdict.lies)) == (42, liars)
     assert verdict.by_master
 
 
@@ -87,7 +86,7 @@ def test_one_that_is_asked_again_since_others_failed_is_not_its_own_witness() ->
     """Its second word counts no more than its first: the master decides."""
     _, verdict = after([("a", 43), ("a", 43)])
     assert verdict is not None
-    assert (verdict.results, verdict.by_master) == ([42], True)
+    assert (verdict.result, verdict.by_master) == (42, True)
     assert list(verdict.lies) == ["a"]
 
 
@@ -98,42 +97,6 @@ def test_a_lie_is_told_as_the_call_that_it_was() -> None:
     assert verdict.lies["b"] == "mul of 6 and 7 gave 43, should be 42"
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "third", "believed", "lie"),
-    [
-        ([42, 43], [42, 43], None, [42, 43], None),
-        ([42, 43], [42], None, [42], None),
-        ([42, 44], [42, 43], [42, 43], [42, 43], "sum of 42 and 1 gave 44, should be 43"),
-        ([41, 42], [42, 43], [42, 43], [42, 43], "mul of 6 and 7 gave 41, should be 42"),
-    ],
-)
-def test_of_a_chain_is_believed_what_two_say_as_far_as_all_of_them_came(
-    one: list[Result],
-    other: list[Result],
-    third: list[Result] | None,
-    believed: list[Result],
-    lie: str | None,
-) -> None:
-    """Calls have different room for what follows; the rest becomes ready and is asked for anew."""
-    verification = asking(*"abc")
-    verdict = None
-    for worker, said in zip("abc", (one, other, third), strict=True):
-        if said is not None:
-            assert verdict is None
-            verdict = verification.hear(JOB, CHAIN[: len(said)], said, worker)
-    assert verdict is not None
-    assert verdict.results == believed
-    assert verdict.lies.get("a") == lie
-
-
-def test_the_master_computes_a_chain_as_a_worker_does() -> None:
-    """Each link from the result of the one before."""
-    verdict = asking("a").hear(JOB, CHAIN, [42, 44], "a")
-    assert verdict is not None
-    assert verdict.results == [42, 43]
-    assert verdict.lies == {"a": "sum of 42 and 1 gave 44, should be 43"}
-
-
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_the_share_that_is_verified_is_what_the_setting_says(share: float) -> None:
     """Chosen by chance, which is an argument: the same seed chooses the same operations."""
@@ -141,7 +104,7 @@ def test_the_share_that_is_verified_is_what_the_setting_says(share: float) -> No
     for _ in range(2):
         verification = asking(*"abc", share=share)
         steps = [an_operation(index) for index in range(2_000)]
-        chosen.append([verification.hear(JOB, [step], [3], "a") is None for step in steps])
+        chosen.append([verification.hear(JOB, step, 3, "a") is None for step in steps])
     assert chosen[0] == chosen[1]
     assert sum(chosen[0]) / 2_000 == pytest.approx(share, abs=0.03)
 
@@ -150,7 +113,7 @@ def test_jobs_that_believed_a_liar_start_afresh_or_are_named_if_they_have_ended(
     """Others, and those whose results somebody confirmed, have nothing to do with it."""
     verification = asking(*"abc", share=0.0)
     for job_id, worker in [(1, "a"), (2, "b"), (3, "a"), (4, "a")]:
-        verification.hear(JobId(job_id), [PRODUCT], [42], worker)
+        verification.hear(JobId(job_id), PRODUCT, 42, worker)
     verification.end(JobId(3), now=10.0)
     verification.end(JobId(4), now=20.0)
     spoilt = verification.convict("a", now=10.5 + MEMORY_S)
@@ -161,7 +124,7 @@ def test_jobs_that_believed_a_liar_start_afresh_or_are_named_if_they_have_ended(
 def test_a_job_that_starts_afresh_has_believed_nobody() -> None:
     """The liar convicted once more has nothing more to spoil."""
     verification = asking(*"abc", share=0.0)
-    verification.hear(JOB, [PRODUCT], [43], "a")
+    verification.hear(JOB, PRODUCT, 43, "a")
     verification.convict("a", now=1.0)
     verification.end(JOB, now=2.0)
     assert verification.convict("a", now=3.0) == ([], [])
@@ -170,14 +133,14 @@ def test_a_job_that_starts_afresh_has_believed_nobody() -> None:
 def test_what_was_confirmed_was_not_believed_of_anybody() -> None:
     """A liar that told the truth for once spoils nothing by it."""
     verification = asking(*"abc")
-    verification.hear(JOB, [PRODUCT], [42], "a")
-    verification.hear(JOB, [PRODUCT], [42], "b")
+    verification.hear(JOB, PRODUCT, 42, "a")
+    verification.hear(JOB, PRODUCT, 42, "b")
     assert verification.convict("a", now=1.0) == ([], [])
 
 
 def test_what_a_liar_said_elsewhere_is_unsaid() -> None:
     """Another one that says the same is the first to say it."""
     verification = asking(*"abc")
-    verification.hear(JOB, [PRODUCT], [43], "a")
+    verification.hear(JOB, PRODUCT, 43, "a")
     verification.convict("a", now=1.0)
-    assert verification.hear(JOB, [PRODUCT], [43], "b") is None
+    assert verification.hear(JOB, PRODUCT, 43, "b") is None

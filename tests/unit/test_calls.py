@@ -1,9 +1,10 @@
-"""What a job has on its way; the dispatcher as a whole is tested in `tests/simulation`."""
+"""What one job has on its way; the dispatcher around it is tested in `tests/simulation`."""
 
 import asyncio
 from collections.abc import Sequence
 
-from engine.dispatcher import Dispatcher, Lane
+from engine.calls import Lane
+from engine.fusion import Fusion
 from engine.job import JobId, Operation
 from engine.trace import Trip
 from tests.builders import an_operation
@@ -11,11 +12,8 @@ from tests.builders import an_operation
 FIRST, SECOND = Trip("w1", 1.0, 2.0), Trip("w2", 1.0, 3.0)
 
 
-class NoDispatcher(Dispatcher):
-    """A dispatcher that takes everything and does nothing."""
-
-    def __init__(self) -> None:
-        """Need nothing."""
+class Nowhere:
+    """A queue that takes everything and hands nothing out."""
 
     def enqueue(self, lane: Lane, operations: Sequence[Operation], since: float) -> None:
         """Take operations."""
@@ -26,7 +24,7 @@ class NoDispatcher(Dispatcher):
 
 def a_lane(*operations: Operation) -> Lane:
     """Return a lane that awaits these operations."""
-    lane = Lane(JobId(1), NoDispatcher())
+    lane = Lane(JobId(1), Nowhere(), Fusion([], [], [], [], 0))
     lane.put(operations, 0.0)
     return lane
 

@@ -1,0 +1,220 @@
+"""A call to a worker and the lanes of the jobs whose operations are aboard.
+
+A lane is what one job has on its way: operations go in, and what came of them comes out, each once,
+however many calls brought it. A call knows what it asks for, and which part of the answers is
+whose.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Protocol
+
+import msgspec
+
+from engine.errors import ResultsWithdrawn
+from engine.exchange import Result, Step
+from engine.fusion import Fusion
+from engine.job import JobId, Link, Operation
+from engine.pool import Worker
+from engine.retry import Attempts
+from engine.trace import HISTORY, Arrival, FailedAttempt, Trip, UnderWay
+
+Entry = tuple["Lane", Operation, float]  # a lane's operation, and since when it is ready
+Load = list[Entry]
+
+
+class Queue(Protocol):
+    """Where the operations of a lane wait for a worker."""
+
+    def enqueue(self, lane: "Lane", operations: Sequence[Operation], since: float) -> None:
+        """Let operations of a lane wait for their turn."""
+        ...
+
+    def withdraw(self, lane: "Lane") -> None:
+        """Take what a lane has waiting out of the queue, and forget the lane."""
+        ...
+
+
+class Lane:
+    """What one job has on its way. Made by `Dispatcher.open`, used by the job's pipeline."""
+
+    def __init__(
+        self, job_id: JobId, queue: Queue, fusion: Fusion, trace_parent: str | None = None
+    ) -> None:
+        self.job_id = job_id
+        self.fusion = fusion
+        self.trace_parent = trace_parent
+        self.attempts: dict[int, Attempts] = {}  # of the operations that have failed before
+        self.failed: dict[int, tuple[FailedAttempt, ...]] = {}  # and what is told of it
+        self._queue = queue
+        self._awaited: set[int] = set()
+        self._arrived: list[Arrival] = []
+        self._arrival: asyncio.Future[None] | None = None
+        self._is_spoilt = False
+
+    def put(self, operations: Sequence[Operation], since: float) -> None:
+        """Hand in operations to be computed, and since when they are ready."""
+        for operation in operations:
+            self._awaited.add(operation.index)
+        self._queue.enqueue(self, operations, since)
+
+    async def results(self) -> list[Arrival]:
+        """Wait until something came back, and return all that did, each operation once."""
+        if not self._arrived:
+            self._arrival = asyncio.get_running_loop().create_future()
+            await self._arrival
+        if self._is_spoilt:
+            raise ResultsWithdrawn("it used results of a worker that was found lying")
+        arrived, self._arrived = self._arrived, []
+        return arrived
+
+    def close(self) -> None:
+        """Forget what has not come back: its replies will be let go."""
+        self._awaited.clear()
+        self._queue.withdraw(self)
+
+    def spoil(self) -> None:
+        """Let the job start afresh: what it was given cannot be believed any more."""
+        self.close()
+        self._is_spoilt = True
+        self._wake()
+
+    def awaits(self, operation: Operation) -> bool:
+        """Return whether the result of `operation` is still wanted."""
+        return operation.index in self._awaited
+
+    def deliver(
+        self,
+        operation: Operation,
+        came: Result | list[tuple[int, Result]],
+        trip: Trip,
+        since: float,
+    ) -> None:
+        """Take a result in, unless one came before it or nobody waits for it any more.
+
+        With an operation that others followed in its call, their results, by index, come behind it.
+        """
+        if operation.index in self._awaited:
+            self._awaited.remove(operation.index)
+            self._arrived.append((operation, came, trip, since))
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    def remember(self, operation: Operation, failed: FailedAttempt) -> None:
+        """Keep an attempt that failed, to be told with the operation: the latest of them."""
+        before = self.failed.get(operation.index, ())
+        self.failed[operation.index] = (*before, failed)[-HISTORY:]
+
+    def with_history(self, trip: Trip, operation: Operation) -> Trip:
+        """Return a trip that brought `operation`, with the attempts that failed before it."""
+        failed = self.failed.get(operation.index)
+        return trip if failed is None else msgspec.structs.replace(trip, failed=failed)
+
+    def waiting_again(self, entries: Iterable[Entry]) -> Iterator[UnderWay]:
+        """Iterate over those of `entries` that are this lane's and still awaited."""
+        for lane, operation, since in entries:
+            if lane is self and lane.awaits(operation):
+                failed = self.failed.get(operation.index, ())
+                yield UnderWay(operation, since, failed=failed)
+
+
+class Call:
+    """One call that is on its way to a worker, with the operations aboard.
+
+    The load begins with `retries` operations that were tried before.
+    """
+
+    __slots__ = ("hedged", "load", "retries", "sent_at", "spans", "steps", "worker")
+
+    def __init__(self, worker: Worker, load: Load, retries: int, sent_at: float) -> None:
+        self.worker = worker
+        self.load = load
+        self.retries = retries
+        self.sent_at = sent_at
+        self.hedged = False
+        self.steps: list[Step] = [operation for _, operation, _ in load]
+        # With links aboard: of each of the load, how many steps begin with it. The links stand
+        # behind the last of those that they wait for.
+        self.spans: list[int] = []
+
+    def take_chains_aboard(self, limit: int) -> None:
+        """Let what waits in a long chain follow, up to `limit` operations in all."""
+        room = limit - len(self.load)
+        self.steps, self.spans = [], []
+        for place, (lane, operation, _) in enumerate(self.load):
+            links: list[Link] = []
+            fusion = lane.fusion
+            if (
+                place >= self.retries
+                and fusion.may_have_chains
+                and fusion.is_chain(operation.index)
+            ):
+                links = fusion.chain(operation.index, len(self.steps), room)
+                room -= len(links)
+            self.spans.append(1 + len(links))
+            self.steps.append(operation)
+            self.steps += links
+
+    def take_all_aboard(self, limit: int) -> None:
+        """Let whatever waits only for what is aboard follow, up to `limit` operations in all.
+
+        What was tried before has nothing that follows: one of those may have been the reason.
+        """
+        room = limit - len(self.load)
+        self.steps = self.steps[: self.retries]
+        self.spans = [1] * len(self.load)
+        place, end = self.retries, len(self.load)
+        while place < end:
+            lane = self.load[place][0]
+            first = len(self.steps)
+            while place < end and self.load[place][0] is lane:
+                self.steps.append(self.load[place][1])
+                place += 1
+            links = lane.fusion.links([step.index for step in self.steps[first:]], first, room)
+            room -= len(links)
+            self.spans[place - 1] += len(links)
+            self.steps += links
+
+    def context(self) -> dict[str, str]:
+        """Return the trace context of the only job that has operations aboard.
+
+        A call for several jobs belongs to no trace, and goes without.
+        """
+        lane = self.load[0][0]
+        if lane.trace_parent is None or any(entry[0] is not lane for entry in self.load):
+            return {}
+        return {"trace_parent": lane.trace_parent}
+
+    def links(self) -> Iterator[tuple[Lane, Link]]:
+        """Iterate over the operations that only travel along, and whose they are."""
+        if self.spans:
+            for (lane, _, _), steps in zip(self.load, self._portions(self.steps), strict=True):
+                for link in steps[1:]:
+                    assert isinstance(link, Link)  # noqa: S101  # the load is the others
+                    yield lane, link
+
+    def under_way(self, lane: Lane) -> Iterator[UnderWay]:
+        """Iterate over what a lane has aboard, the links too."""
+        for (owner, operation, since), aboard in zip(
+            self.load, self._portions(self.steps), strict=True
+        ):
+            if owner is lane and lane.awaits(operation):
+                failed = lane.failed.get(operation.index, ())
+                for step in aboard:
+                    yield UnderWay(step, since, self.worker.name, self.sent_at, failed)
+
+    def arrivals(self, results: list[Result]) -> Iterable[Result | list[tuple[int, Result]]]:
+        """Return what came for each operation of the load, and behind it for what followed it."""
+        if not self.spans:
+            return results
+        came = zip([step.index for step in self.steps], results, strict=True)
+        return [list(islice(came, span)) if span > 1 else next(came)[1] for span in self.spans]
+
+    def _portions(self, steps: Sequence[Step]) -> Iterator[list[Step]]:
+        following = iter(steps)
+        for span in self.spans or [1] * len(self.load):
+            yield list(islice(following, span))

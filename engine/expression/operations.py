@@ -1,0 +1,31 @@
+"""What a text says, as flat lists: its operations, in the order in which Python computes them.
+
+There is no tree: where a result is awaited is a number, so nothing has to be walked, and no depth
+can break anything. A sign is no operation: it belongs to the literal behind it, and before a
+bracket it is a `mul` by -1.
+"""
+
+from array import array
+
+from engine.job import Number
+
+NOWHERE = -1  # where the result of the last operation goes: it is the answer
+
+
+class Expression:
+    """The operations of one text. `value` is its number if it has none.
+
+    Operation i has `names[i]` and stands at column `columns[i]` (from 1). Its operands are at 2i
+    and 2i + 1 of `operands`, `None` where the result of an earlier operation is awaited. Its own
+    result goes to the place `destinations[i]` among them. Whoever takes such lists over may change
+    them.
+    """
+
+    __slots__ = ("columns", "destinations", "names", "operands", "value")
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.columns = array("q")
+        self.operands: list[Number | None] = []
+        self.destinations = array("q")
+        self.value: Number | None = None

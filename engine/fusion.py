@@ -1,0 +1,112 @@
+"""Fusion: what waits only for operations aboard the same call may travel with them. Pure.
+
+Two reasons make it worth while. A long run of operations each of which waits only for the one
+before has no parallelism to lose, so it need not come back to the master after each of them. And
+while so much waits that every worker has its hands full, to spread a job wider makes nothing
+quicker, and every way back that is saved makes everything so.
+
+What can be fused changes while a job runs: an operand has become known, or has not. A division by
+a known zero is never fused, since nobody is to be asked for one.
+"""
+
+from collections.abc import Sequence
+
+from engine.job import KNOWN, Link, Number
+
+
+class Fusion:
+    """What can follow the operations of one plan in their call.
+
+    `destinations[i]` is the place among `operands` that awaits the result of operation i, negative
+    if none does; the operands of operation i are at the places 2i and 2i + 1, `None` if unknown.
+    Runs of `chain_from` operations or more count as long; 0: none does.
+    """
+
+    __slots__ = ("_columns", "_destinations", "_inside", "_names", "_operands", "_shortest")
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        columns: Sequence[int],
+        operands: Sequence[Number | None],
+        destinations: Sequence[int],
+        chain_from: int,
+    ) -> None:
+        self._names = names
+        self._columns = columns
+        self._operands = operands
+        self._destinations = destinations
+        self._shortest = chain_from
+        # Reached by a chain that was long enough.
+        self._inside = bytearray(len(names) if self.may_have_chains else 0)
+
+    @property
+    def may_have_chains(self) -> bool:
+        """Whether the job has as many operations as a long chain."""
+        return 1 < self._shortest <= len(self._names)
+
+    def is_chain(self, index: int) -> bool:
+        """Return whether operation `index` begins a chain that is long enough, or goes one on."""
+        if self._inside[index]:
+            return True
+        for _ in range(self._shortest - 1):
+            place = self._destinations[index]
+            if not self._leads_on(place):
+                return False
+            index = place >> 1
+        return True
+
+    def chain(self, index: int, first: int, at_most: int) -> list[Link]:
+        """Return up to `at_most` links that follow operation `index`, the item `first` of a call.
+
+        However short the rest of the chain is, it counts as long from now on.
+        """
+        links = self.links([index], first, at_most)
+        for link in links:
+            self._inside[link.index] = 1
+        last = self._destinations[links[-1].index if links else index]
+        if last >= 0:
+            self._inside[last >> 1] = 1
+        return links
+
+    def links(self, indexes: Sequence[int], first: int, at_most: int) -> list[Link]:
+        """Return up to `at_most` operations that wait for nothing but operations `indexes`.
+
+        Those are ready, and are the items from `first` on of a call; the links follow them there,
+        each behind those that it waits for.
+        """
+        names, operands, destinations = self._names, self._operands, self._destinations
+        aboard = list(indexes)
+        waiting: dict[int, int] = {}  # by the place that it goes to: the item with the result
+        links: list[Link] = []
+        for item, index in enumerate(aboard, start=first):  # it grows with each link
+            if len(links) >= at_most:
+                break
+            place = destinations[index]
+            if place < 0:
+                continue
+            other = operands[place ^ 1]
+            if other is None:
+                other_item = waiting.get(place ^ 1)
+                if other_item is None:
+                    waiting[place] = item
+                    continue
+            elif other == 0 and not place & 1 and names[place >> 1] == "div":
+                continue
+            else:
+                other_item = KNOWN
+            waits = place >> 1
+            name, column = names[waits], self._columns[waits]
+            if place & 1:
+                links.append(Link(waits, name, (other, None), (other_item, item), column))
+            else:
+                links.append(Link(waits, name, (None, other), (item, other_item), column))
+            aboard.append(waits)
+        return links
+
+    def _leads_on(self, place: int) -> bool:
+        if place < 0:
+            return False
+        other = self._operands[place ^ 1]
+        divides_by_other = self._names[place >> 1] == "div" and not place & 1
+        return other is not None and not (divides_by_other and other == 0)
