@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 TASK ?= 1+(2*3)/4-5
 WORKERS ?= 3
+PORT ?= 8080
 SEEDS ?= 1000
 KILLS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check simulate chaos mutants docker-test browser-test bench bench-peers
+.PHONY: help demo run test check simulate chaos mutants docker-test browser-test ruby-test openapi-test bench bench-peers
 
 help: ## Say what each target does.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -26,10 +27,11 @@ demo: $(VENV)/runtime ## Start a master and three workers, submit TASK, print it
 	@$(BIN)/python -m deploy.local --workers $(WORKERS) --demo "$(TASK)"
 
 run: $(VENV)/runtime ## Start a master and three workers, and leave them running until Ctrl-C.
-	@$(BIN)/python -m deploy.local --workers $(WORKERS)
+	@$(BIN)/python -m deploy.local --workers $(WORKERS) --port $(PORT)
 
-test: $(VENV)/dev ## Run all tests that need neither Docker nor a browser.
-	$(BIN)/python -m pytest tests --ignore tests/docker --ignore tests/browser --numprocesses 3
+test: $(VENV)/dev ## Run all tests that need no Docker, no browser and no Ruby.
+	$(BIN)/python -m pytest tests --ignore tests/docker --ignore tests/browser --ignore tests/ruby \
+		--numprocesses 3
 
 check: $(VENV)/dev ## Check format, lint, types and branch coverage.
 	$(BIN)/ruff format --check .
@@ -52,6 +54,17 @@ docker-test: $(VENV)/dev ## Build the images and test them under docker-compose 
 
 browser-test: $(VENV)/dev ## Test the dashboard in a real Chromium (needs root and Debian, or a Chromium).
 	tests/browser/run
+
+ruby-test: $(VENV)/dev ## Test the worker in Ruby of docs/workers.md (needs root and Debian, or a Ruby).
+	tests/ruby/run
+
+$(VENV)-openapi/ready: tests/openapi/requirements.txt
+	$(PYTHON) -m venv $(VENV)-openapi
+	$(VENV)-openapi/bin/python -m pip install --quiet --requirement tests/openapi/requirements.txt
+	touch $@
+
+openapi-test: $(VENV)/dev ## Hold a live master to its own description of its API, with schemathesis.
+	tests/openapi/run
 
 bench: $(VENV)/dev ## Measure throughput and latency, and print the table of docs/performance.md.
 	$(BIN)/python -m bench.run

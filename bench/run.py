@@ -24,6 +24,7 @@ Measurement = Callable[[Conditions], Awaitable[list[Figure]]]
 MEASUREMENTS: list[Measurement] = [
     throughput.against_a_bare_client,
     throughput.small_jobs_in_bulk,
+    throughput.while_a_page_is_open,
     throughput.small_jobs_one_by_one,
     throughput.one_large_job,
     throughput.cost_by_size,

@@ -12,6 +12,7 @@ from bench.conditions import CONNECTIONS, Conditions
 from bench.expressions import Task, balanced, small_jobs
 from bench.figures import Figure, at_least, at_most, median_ratio, shown
 from bench.load import calls_per_s, check, in_bulk, posts_per_s, until_finished
+from bench.page import an_open_page
 from deploy.local import Process
 from engine.client.api import MasterClient
 
@@ -76,6 +77,25 @@ async def small_jobs_in_bulk(conditions: Conditions) -> list[Figure]:
             f" the master's CPU time is {cpu_us:.1f} µs an operation",
         ),
         Figure("the same: durable / in memory", median_ratio(durable, memory), aim=at_least(0.8)),
+    ]
+
+
+async def while_a_page_is_open(conditions: Conditions) -> list[Figure]:
+    """Measure small jobs in bulk while somebody looks at the dashboard, and while nobody does."""
+    tasks = small_jobs(conditions.rng(), conditions.size(10_000))
+    seen, unseen = [], []
+    async with conditions.cluster("an open page") as (cluster, client):
+        for _ in range(conditions.rounds):
+            unseen.append(await operations_per_s(client, tasks, OPERATIONS))
+            async with an_open_page(cluster.url):
+                seen.append(await operations_per_s(client, tasks, OPERATIONS))
+    return [
+        Figure(
+            "small jobs in bulk: a page of the dashboard open / none open",
+            median_ratio(seen, unseen),
+            aim=at_least(0.95),
+            note=f"{shown(median(seen))} and {shown(median(unseen))} operations/s",
+        )
     ]
 
 

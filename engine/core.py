@@ -13,6 +13,7 @@ import functools
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
+from typing import cast
 
 import msgspec
 
@@ -38,7 +39,7 @@ from engine.pipeline import Executor
 from engine.plan import Plan
 from engine.settings import JobsSettings, LimitsSettings
 from engine.store.base import Counts, NewJob, Status, Store
-from engine.trace import SampledTrace, Traces
+from engine.trace import SampledTrace, Shown, Telling, Traces
 
 log = logging.getLogger(__name__)
 
@@ -256,10 +257,10 @@ class Engine:
         if trace is None:
             raise TraceNotKept(_why_no_trace(job))
         if isinstance(trace, SampledTrace):
-            told = trace.shown(self._executor.under_way(job_id))
+            told = await self._told(trace.shown(self._executor.under_way(job_id)))
         else:
             plan = await self._planned(job.task)
-            told = trace.shown(plan, self._executor.under_way(job_id))
+            told = await self._told(trace.shown(plan, self._executor.under_way(job_id)))
         return JobOperations(
             job_id=job_id,
             task=job.task,
@@ -271,6 +272,14 @@ class Engine:
             critical_path=told.critical_path,
             summary=told.summary,
         )
+
+    async def _told(self, telling: Telling) -> Shown:
+        while True:
+            try:
+                next(telling)
+            except StopIteration as end:
+                return cast(Shown, end.value)
+            await self._clock.sleep(0)  # others have their turn between the pieces
 
     @property
     def counts(self) -> Counts:

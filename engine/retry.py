@@ -83,17 +83,6 @@ class RetryPolicy:
             )
         return self._random.uniform(0.0, self.ceiling_s(attempts.failures))
 
-    def _is_poison(self, attempts: Attempts, live: Callable[[], Iterable[Hashable]]) -> bool:
-        dead = attempts.dead
-        different = len(dead)
-        if different >= self._settings.poison_deaths:
-            return True
-        if len(attempts.deaths) < self._settings.poison_deaths:
-            return False
-        # Others would tell more than the same one again, if there are enough of them.
-        others = len(set(live()) - dead)
-        return different + others < self._settings.poison_deaths
-
     def note_aboard(
         self,
         known: dict[int, Attempts],
@@ -108,6 +97,17 @@ class RetryPolicy:
         """
         if _is_death(error):
             known.setdefault(index, Attempts()).deaths.add((worker, life))
+
+    def _is_poison(self, attempts: Attempts, live: Callable[[], Iterable[Hashable]]) -> bool:
+        dead = attempts.dead
+        different = len(dead)
+        if different >= self._settings.poison_deaths:
+            return True
+        if len(attempts.deaths) < self._settings.poison_deaths:
+            return False
+        # Others would tell more than the same one again, if there are enough of them.
+        others = len(set(live()) - dead)
+        return different + others < self._settings.poison_deaths
 
     def ceiling_s(self, failures: int) -> float:
         """Return the longest wait after so many failures: 0, 0.05, 0.1, 0.2, ... up to 2 s."""

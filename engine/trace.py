@@ -6,11 +6,14 @@ together when somebody asks, from a plan that is made anew.
 
 A job of more than `WHOLE_UP_TO` operations keeps sums and a sample: the first, the last and the
 slowest operations, and those that did not go smoothly.
+
+Putting it together takes tens of milliseconds, so it is a generator that pauses after each piece:
+what it tells is as it was when it began, whatever comes in between.
 """
 
 import heapq
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from itertools import islice
 from typing import NamedTuple
 
@@ -24,6 +27,7 @@ from engine.plan import Plan
 
 WHOLE_UP_TO = 1_000  # operations: more make no picture that anybody could read
 SHARE = WHOLE_UP_TO // 4  # of the sample, for each of its four parts
+PIECE = 100  # operations that are put together between two pauses: some 2 ms
 COST_OF_A_TRACE = 4  # what an empty trace takes, in operations
 HISTORY = 20  # failed attempts of one operation that are kept: the latest
 
@@ -72,6 +76,9 @@ class Shown(NamedTuple):
     summary: OperationsSummary
 
 
+Telling = Generator[None, None, Shown]  # pauses, and what is told in the end
+
+
 class WholeTrace:
     """Everything about the operations of a job that is not large."""
 
@@ -100,53 +107,35 @@ class WholeTrace:
     def end(self) -> None:
         """Take nothing more."""
 
-    def shown(self, plan: Plan, under_way: Iterable[UnderWay]) -> Shown:
-        """Return all operations; `plan` is a fresh one of the job, and is used up."""
-        operands = self._replayed(plan)
-        children = _children(plan)
-        trips = [self._trip(index) for index in range(len(plan))]
+    def shown(self, plan: Plan, under_way: Iterable[UnderWay]) -> Telling:
+        """Tell of all operations; `plan` is a fresh one of the job, and is used up."""
+        results = [_as_result(kept) for kept in self._kept[::2]]
+        trips = [_as_trip(kept) for kept in self._kept[1::2]]
         waiting: dict[int, UnderWay] = {}
         for entry in under_way:
             waiting.setdefault(entry.step.index, entry)
+        yield
+        operands = _replayed(plan, results)
+        yield
+        children = _children(plan)
+        critical_path = _critical_path(children, trips)
         operations = []
         for index in range(len(plan)):
+            if index % PIECE == 0:
+                yield
             shown = _planned(plan, index, operands.get(index) or plan.operands(index))
-            result = self._result(index)
+            result = results[index]
             if result is not None:
                 since = self._ready_at(children[index], trips)
                 _finish(shown, result, trips[index], since, self._began_at)
             elif index in waiting:
                 _set_off(shown, waiting[index], self._began_at)
             operations.append(shown)
-        return Shown(operations, _critical_path(children, trips), _summed(operations))
-
-    def _result(self, index: int) -> Result | None:
-        result = self._kept[2 * index]
-        assert not isinstance(result, Trip)  # noqa: S101  # those are at the odd places
-        return result
-
-    def _trip(self, index: int) -> Trip | None:
-        trip = self._kept[2 * index + 1]
-        return trip if isinstance(trip, Trip) else None
+        return Shown(operations, critical_path, _summed(operations))
 
     def _ready_at(self, children: list[int], trips: list[Trip | None]) -> float:
         came = [trip.replied_at for trip in map(trips.__getitem__, children) if trip is not None]
         return max(came, default=self._began_at)
-
-    def _replayed(self, plan: Plan) -> dict[int, tuple[Number, ...]]:
-        """Complete in `plan` what was computed; return the operands of what became ready."""
-        ready = plan.ready()
-        operands: dict[int, tuple[Number, ...]] = {}
-        while ready:
-            operation = ready.pop()
-            operands[operation.index] = operation.operands
-            result = self._result(operation.index)
-            if isinstance(result, int | float):
-                following = plan.complete(operation.index, result)
-                if following is not None:
-                    ready.append(following)
-        operands |= {operation.index: operation.operands for operation, _ in plan.refused}
-        return operands
 
 
 class _Entry(NamedTuple):
@@ -222,25 +211,33 @@ class SampledTrace:
         self._slowest.clear()
         self._rough.clear()
 
-    def shown(self, under_way: Iterable[UnderWay]) -> Shown:
-        """Return the sample, and some of what has not come back."""
-        shown: dict[int, OperationShown] = {}
-        for index, entry in self._entries().items():
-            told = _of(entry.operation, self._parent(index))
-            _finish(told, entry.result, entry.trip, entry.since, self._began_at)
-            shown[index] = told
-        for waiting in islice(under_way, SHARE):
-            index = waiting.step.index
-            if index not in shown:
-                shown[index] = _of(waiting.step, self._parent(index))
-                _set_off(shown[index], waiting, self._began_at)
-        summary = OperationsSummary(
+    def shown(self, under_way: Iterable[UnderWay]) -> Telling:
+        """Tell of the sample, and of some of what has not come back."""
+        summary = self._summary()
+        came = self._entries()
+        waiting = {entry.step.index: entry for entry in islice(under_way, SHARE)}
+        parents = {index: self._parent(index) for index in (came.keys() | waiting.keys())}
+        operations = []
+        for place, index in enumerate(sorted(parents)):
+            if place % PIECE == 0:
+                yield
+            if index in came:
+                operation, result, trip, since = came[index]
+                shown = _of(operation, parents[index])
+                _finish(shown, result, trip, since, self._began_at)
+            else:
+                shown = _of(waiting[index].step, parents[index])
+                _set_off(shown, waiting[index], self._began_at)
+            operations.append(shown)
+        return Shown(operations, [], summary)
+
+    def _summary(self) -> OperationsSummary:
+        return OperationsSummary(
             queued_s=round(self._queued_s, 6),
             on_the_way_s=round(self._on_the_way_s, 6),
             attempts=self._attempts,
             workers=dict(self._workers),
         )
-        return Shown([shown[index] for index in sorted(shown)], [], summary)
 
     def _parent(self, index: int) -> int | None:
         return self._parents.get(index) if self._plan is None else self._plan.parent(index)
@@ -288,6 +285,31 @@ class Traces:
         """Return the trace of a job, or `None` if there is none, or none any more."""
         running = self._running.get(job_id)
         return self._ended.get(job_id) if running is None else running
+
+
+def _as_result(kept: Result | Trip | None) -> Result | None:
+    assert not isinstance(kept, Trip)  # noqa: S101  # those are at the odd places
+    return kept
+
+
+def _as_trip(kept: Result | Trip | None) -> Trip | None:
+    return kept if isinstance(kept, Trip) else None
+
+
+def _replayed(plan: Plan, results: list[Result | None]) -> dict[int, tuple[Number, ...]]:
+    """Complete in `plan` what was computed; return the operands of what became ready."""
+    ready = plan.ready()
+    operands: dict[int, tuple[Number, ...]] = {}
+    while ready:
+        operation = ready.pop()
+        operands[operation.index] = operation.operands
+        result = results[operation.index]
+        if isinstance(result, int | float):
+            following = plan.complete(operation.index, result)
+            if following is not None:
+                ready.append(following)
+    operands |= {operation.index: operation.operands for operation, _ in plan.refused}
+    return operands
 
 
 def _children(plan: Plan) -> list[list[int]]:

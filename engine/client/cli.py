@@ -1,16 +1,15 @@
-"""The command line: the commands, their options, and what each prints.
+"""The commands, and what each prints.
 
-A command reads its options, says what to do with the master (flow.py, bulk.py) and prints what
-came of it (views.py). How it runs and which exit code it ends with is in session.py.
+A command takes its arguments (arguments.py), says what to do with the master (flow.py, bulk.py)
+and prints what came of it (views.py). How it runs and which exit code it ends with is in
+session.py.
 """
 
 import itertools
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from functools import partial
-from typing import Any, BinaryIO, NoReturn, TypeVar
-from urllib.parse import urlsplit
+from typing import BinaryIO, NoReturn, TypeVar
 
 import click
 import msgspec
@@ -22,13 +21,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeElapsedCo
 
 import engine
 from engine.client import views
+from engine.client.arguments import JobIds, SubmitCommand, common
 from engine.client.bulk import Bulk, Ended, Lines
 from engine.client.errors import ApiError
 from engine.client.flow import Errand
 from engine.client.glance import Glance
 from engine.client.session import (
     ANSWERED,
-    DEFAULT_MASTER,
     FAILED,
     REFUSED,
     Stop,
@@ -39,118 +38,8 @@ from engine.client.session import (
 from engine.job import Number
 from engine.messages import JobStatus, TaskRefused, encode
 
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Explained = TypeVar("Explained")
 Item = TypeVar("Item")
-
-# --- what may be typed ---
-
-
-class MasterUrl(click.ParamType[str]):
-    """The address of a master; `host:port` will do."""
-
-    name = "url"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the URL, or fail with what a good one looks like."""
-        url = value if "://" in value else f"http://{value}"
-        try:
-            parts = urlsplit(url)
-            usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable or not url.isascii() or not url.isprintable() or " " in url:
-            self.fail(f"{value!r} is no address of a master; give http://host:port", param, ctx)
-        return url.rstrip("/")
-
-
-class JobIds(click.ParamType[range]):
-    """One job by its number, or several as `12-900`."""
-
-    name = "id"
-
-    def convert(
-        self, value: str | range, param: click.Parameter | None, ctx: click.Context | None
-    ) -> range:
-        """Return the ids as a range."""
-        if isinstance(value, range):
-            return value
-        first, dash, last = value.partition("-")
-        if value.isascii() and first.isdigit() and (last.isdigit() or not dash):
-            return range(int(first), int(last or first) + 1)
-        return self.fail(
-            f"{value!r} is no job; give a number like 47, or several like 12-900", param, ctx
-        )
-
-
-class SubmitCommand(click.Command):
-    """A command whose argument may begin with a minus."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Tell expressions from options: click takes everything with a minus for the latter."""
-        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
-        valued = {name for each in options if not each.is_flag for name in each.opts}
-        return super().parse_args(ctx, _expressions_last(args, valued))
-
-
-def _expressions_last(args: Sequence[str], valued: set[str]) -> list[str]:
-    # Options are named by letters; after its signs, an expression goes on with a digit, a point or
-    # a bracket. What is an option's value stays behind its option.
-    before: list[str] = []
-    expressions: list[str] = []
-    for previous, arg in itertools.pairwise(["", *args]):
-        if arg == "--":
-            at = len(before) + len(expressions)
-            return [*before, "--", *expressions, *args[at + 1 :]]
-        begins = arg.lstrip("-+ \t\n")[:1]
-        is_signed = arg.startswith("-") and begins in {*"0123456789.("} and previous not in valued
-        (expressions if is_signed else before).append(arg)
-    return [*before, "--", *expressions] if expressions else before
-
-
-def _keep(ctx: click.Context, param: click.Parameter, value: object) -> None:
-    # The same options may stand before and behind the command's name: the latter are read later.
-    wishes = ctx.ensure_object(Wishes)
-    wishes.program = ctx.find_root().info_name or wishes.program
-    if value is not None and value is not False:
-        setattr(wishes, str(param.name), value)
-
-
-def common(*, envvar: str | None = None) -> Callable[[Decorated], Decorated]:
-    """Add the options that every command takes; they end up in its `Wishes`."""
-    option = partial(click.option, expose_value=False, callback=_keep)
-    options = [
-        option(
-            "--master",
-            type=MasterUrl(),
-            envvar=envvar,
-            help=f"The master's address; EXECUTOR_MASTER, or {DEFAULT_MASTER}, if not given.",
-        ),
-        option(
-            "--timeout",
-            "timeout_s",
-            metavar="S",
-            type=click.FloatRange(0, min_open=True),
-            help="Give up after S seconds, with exit code 5.",
-        ),
-        option("--json", "as_json", is_flag=True, help="Print JSON, a line for each item."),
-        option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors."),
-        option(
-            "--color",
-            type=click.Choice(["auto", "always", "never"]),
-            help="By default, on a terminal unless NO_COLOR is set.",
-        ),
-    ]
-
-    def add(command: Decorated) -> Decorated:
-        for each in reversed(options):
-            command = each(command)
-        return command
-
-    return add
-
-
-# --- the commands ---
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

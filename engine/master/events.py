@@ -105,8 +105,10 @@ class Events:
         return len(self._readers)
 
     def close(self) -> None:
-        """End all streams, and begin no new ones."""
+        """Tell readers what is new until now, end all streams, and begin no new ones."""
         self._closed = True
+        if self._readers:
+            self.tick(self._clock.now(), self._clock.wall())
         for reader in list(self._readers):
             reader.close()
 

@@ -99,7 +99,7 @@ class Follower:
                     await self._news.wait()
         except TimeoutError:
             return b": still here\n\n"
-        if self.closed:
+        if self._place == self._feed.last:
             raise StopAsyncIteration
         events = self._feed.after(self._place)
         self._place += len(events)
@@ -110,7 +110,7 @@ class Follower:
         self._news.set()
 
     def close(self) -> None:
-        """End the stream."""
+        """End the stream after what is in it already."""
         self.closed = True
         self._on_close(self)
         self._news.set()

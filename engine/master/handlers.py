@@ -6,9 +6,11 @@ No handler knows a rule about jobs or workers; `engine/web.py` has what is commo
 import asyncio
 import hashlib
 import re
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import cast
 
+from msgspec import Struct
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 
@@ -23,6 +25,7 @@ from engine.messages import (
     Announcement,
     AnnouncementTaken,
     JobListed,
+    JobOperations,
     JobStatus,
     Problem,
     Reader,
@@ -41,7 +44,7 @@ DEFAULT_PAGE = 100
 LONGEST_PAGE = 1000
 LARGEST_ID = 2**63 - 1
 SLOWEST_READER_S = 15.0  # for an event to leave: as long as an idle connection may last
-FLUSH_BYTES = 256 * 1024  # of a long answer that are gathered before they are sent
+PIECE_BYTES = 64 * 1024  # of a long answer, encoded in one turn: 5 ms if they are all digits
 
 _submission: Reader[Submission] = Reader(Submission)
 _announcement: Reader[Announcement] = Reader(Announcement)
@@ -72,6 +75,19 @@ class BaseHandler(ApiHandler):
         if pause_s is not None:
             self.set_header("Retry-After", str(pause_s))
         return problem_of(error)
+
+    async def respond_in_pieces(self, pieces: Iterable[bytes]) -> None:
+        """Answer with JSON that is encoded while it is sent: others want the loop, too."""
+        self.set_header("Content-Type", "application/json")
+        gathered = 0
+        for piece in pieces:
+            self.write(piece)
+            gathered += len(piece)
+            if gathered > PIECE_BYTES:
+                gathered = 0
+                await self.flush()
+                await self.master.clock.sleep(0)  # a socket that takes all makes nobody wait
+        self.finish()
 
     def parameter(self, name: str) -> str | None:
         """Return a parameter of the query, the last one where it is given several times."""
@@ -206,9 +222,26 @@ class OperationsHandler(BaseHandler):
 
     async def get(self, text: str) -> None:
         """Tell what happened to the operations of a job."""
-        self.respond(await self.engine.operations(job_id_of(text)))
+        told = await self.engine.operations(job_id_of(text))
+        await self.respond_in_pieces(_operations_told(told))
 
     head = get
+
+
+def _operations_told(told: JobOperations) -> Iterator[bytes]:
+    operations, told.operations = told.operations, []
+    before, key, after = encode(told).partition(b'"operations":')
+    yield before + key
+    yield from _array(operations)
+    yield after.removeprefix(b"[]")
+
+
+def _array(messages: Iterable[Struct]) -> Iterator[bytes]:
+    separator = b"["
+    for message in messages:
+        yield separator + encode(message)
+        separator = b","
+    yield b"[]" if separator == b"[" else b"]"
 
 
 class WhyHandler(BaseHandler):
@@ -230,23 +263,9 @@ class JobsHandler(BaseHandler):
         jobs = await self.engine.jobs(limit, before, status)
         if len(jobs) == limit:
             self.set_header("Link", self._next(jobs[-1].job_id, limit, status))
-        self.set_header("Content-Type", "application/json")
-        await self._write(jobs)
+        await self.respond_in_pieces(_array(map(JobListed.of, jobs)))
 
     head = get
-
-    async def _write(self, jobs: list[Job]) -> None:
-        """Write a page piece by piece: its tasks may be long, and others want the loop too."""
-        separator, gathered = b"[", 0
-        for job in jobs:
-            item = separator + encode(JobListed.of(job))
-            separator = b","
-            self.write(item)
-            gathered += len(item)
-            if gathered > FLUSH_BYTES:
-                gathered = 0
-                await self.flush()
-        self.finish(b"]" if jobs else b"[]")
 
     def _limit(self) -> int:
         text = self.parameter("limit")
@@ -338,16 +357,20 @@ class EventsHandler(BaseHandler):
         last_event_id = self.request.headers.get("Last-Event-ID")
         self._reader = reader = await self.master.events.reader(last_event_id)
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.set_header("Connection", "close")
         try:
             async for piece in reader:
                 self.write(piece)
                 async with asyncio.timeout(SLOWEST_READER_S):
                     await self.flush()
+            async with asyncio.timeout(SLOWEST_READER_S):
+                await self.finish()
         except (StreamClosedError, TimeoutError, FollowerTooSlow):
-            # Gone, or too slow: nothing is kept for it.
-            cast(HTTP1Connection, self.request.connection).close()
+            pass  # gone, or too slow: nothing is kept for it
         finally:
             reader.close()
+            # A stream is the last thing on its connection: a master that drains closes it at once.
+            cast(HTTP1Connection, self.request.connection).close()
 
     def on_connection_close(self) -> None:
         """Let go of a reader that is gone."""

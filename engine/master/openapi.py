@@ -86,6 +86,7 @@ class Call(NamedTuple):
     problems: Sequence[Problems] = ()
     content_type: str = "application/json"
     headers: Mapping[str, str] = {}
+    links: Mapping[str, Schema] = {}
 
 
 def _ref(kind: type[msgspec.Struct]) -> Schema:
@@ -107,9 +108,14 @@ def _parameter(place: str, name: str, description: str, schema: Schema) -> Schem
 
 
 JOB_ID = _parameter(
-    "path", "job_id", "The job's id.", {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
+    "path",
+    "job_id",
+    "The job's id.",
+    {"type": "integer", "minimum": 1, "maximum": LARGEST_ID, "examples": [1]},
 )
-FILE_NAME = _parameter("path", "name", "A file of the dashboard.", TEXT)
+FILE_NAME = _parameter(
+    "path", "name", "A file of the dashboard.", {**TEXT, "examples": ["main.js", "style.css"]}
+)
 WORKER_NAME = _parameter("path", "worker_name", "The name that it announced.", TEXT)
 WAIT = _parameter(
     "query",
@@ -154,9 +160,27 @@ PORT = _parameter(
     {"type": "integer", "minimum": 1, "maximum": 65535},
 )
 
+# All that a regular expression can say of the grammar: brackets may still not match, and a literal
+# be out of range.
+_NUMBER = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+_OPERAND = rf"[-+( \t\n\r]*{_NUMBER}[) \t\n\r]*"
+EXPRESSION: Schema = {
+    "type": "string",
+    "pattern": rf"^{_OPERAND}([-+*/]{_OPERAND})*$",
+    "examples": ["1+(2*3)/4-5", "-.5e3 * (2 - 7)"],
+}
 SUBMISSION: Schema = {
     "allOf": [_ref(Submission)],
-    "oneOf": [{"required": ["task"]}, {"required": ["tasks"]}],
+    "oneOf": [
+        {"required": ["task"], "properties": {"task": EXPRESSION}},
+        {"required": ["tasks"]},
+    ],
+    "examples": [{"task": "1+(2*3)/4-5"}, {"tasks": ["1+1", "2*("]}],
+}
+ANNOUNCED: Schema = {
+    "allOf": [_ref(Announcement)],
+    "properties": {"url": {"pattern": r"^http://[^/?#@]+/?$"}},
+    "examples": [{"worker_name": "w1"}, {"worker_name": "w1", "port": 8082, "batch": 100}],
 }
 SUBMITTED_MANY: Schema = {
     "type": "object",
@@ -164,6 +188,13 @@ SUBMITTED_MANY: Schema = {
     "properties": {"jobs": _array({"anyOf": [_ref(Submitted), _ref(TaskRefused)]})},
 }
 FILE: Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
+
+
+def _links(member: str, *names: str) -> dict[str, Schema]:
+    """Return where a member of the answer leads: to calls that take it as a parameter."""
+    parameters = {member: f"$response.body#/{member}"}
+    return {name: {"operationId": name, "parameters": parameters} for name in names}
+
 
 CALLS = (
     Call(
@@ -189,6 +220,7 @@ CALLS = (
             },
             STORE,
         ),
+        links=_links("job_id", "get_job", "get_operations", "explain_job", "cancel_job"),
     ),
     Call(
         "get",
@@ -198,6 +230,7 @@ CALLS = (
         _ref(JobStatus),
         parameters=(JOB_ID, WAIT, PREFER),
         problems=(NO_JOB, PARAMETERS, STORE),
+        links=_links("job_id", "get_operations", "explain_job", "cancel_job"),
     ),
     Call(
         "delete",
@@ -294,7 +327,7 @@ CALLS = (
         "Announce a worker, or that it is still there.",
         _ref(AnnouncementTaken),
         tag="workers",
-        body=_ref(Announcement),
+        body=ANNOUNCED,
         problems=(
             BODY,
             TOKEN,
@@ -303,6 +336,7 @@ CALLS = (
                 HTTPStatus.SERVICE_UNAVAILABLE: ("overloaded",),
             },
         ),
+        links=_links("worker_name", "take_leave"),
     ),
     Call(
         "delete",
@@ -378,6 +412,8 @@ def _operation(call: Call, *, head: bool = False) -> Schema:
         }
     if not head:
         good["content"] = {call.content_type: {"schema": call.answer}}
+        if call.links:
+            good["links"] = dict(call.links)
     responses = {"200": good, **_problems(call, head=head)}
     if NONE_MATCH in call.parameters:
         responses["304"] = {"description": "The browser has it already."}

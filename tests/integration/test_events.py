@@ -229,6 +229,39 @@ def test_a_master_on_its_way_out_ends_all_streams() -> None:
     asyncio.run(law())
 
 
+def test_a_stream_that_the_master_ends_does_not_wait_to_be_idle() -> None:
+    """It is closed while a connection that has said nothing for longer is still open."""
+
+    async def law() -> None:
+        async with a_master() as master:
+            silent, writer = await asyncio.open_connection("127.0.0.1", master.port)
+            async with following(master) as stream:
+                await stream.head()
+                await stream.event()
+                master.master.events.close()
+                await stream.rest()
+                assert not silent.at_eof()
+            writer.close()
+
+    asyncio.run(law())
+
+
+def test_a_stream_ends_with_all_that_has_happened() -> None:
+    """What changed since the last change is told before a master on its way out ends it."""
+
+    async def law() -> None:
+        async with a_master() as master, following(master) as stream:
+            await stream.head()
+            await stream.event()
+            await master.master.engine.submit("1+1")
+            master.master.events.close()
+            change = await stream.until("jobs")
+            assert await stream.rest() == len(b"0\r\n\r\n")
+        assert change["jobs"][0]["task"] == "1+1"
+
+    asyncio.run(law())
+
+
 def test_a_long_task_is_cut_and_large_integers_are_text_too() -> None:
     """A page shows them exactly, and asks for the rest."""
 

@@ -2,12 +2,21 @@
 
 import json
 import re
+from random import Random
 from typing import Any
 
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tornado.web import RequestHandler
 
+from engine.errors import ExpressionError
+from engine.expression.parser import parse
 from engine.master import app
-from engine.master.openapi import document, encoded
+from engine.master.openapi import ANNOUNCED, EXPRESSION, SUBMISSION, document, encoded
+from engine.messages import Announcement, Submission
+from tests.expressions import random_expression
 
 ROUTES = [*app.PUBLIC, *app.DASHBOARD, *app.PRIVATE]
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
@@ -72,3 +81,45 @@ def test_operations_have_ids_of_their_own() -> None:
 def test_the_document_is_json_of_openapi_3_1() -> None:
     """As it is served."""
     assert json.loads(encoded())["openapi"] == "3.1.0"
+
+
+def test_every_link_leads_to_a_call_and_gives_it_a_parameter_that_it_has() -> None:
+    """From an id in an answer to whatever takes it."""
+    calls = {
+        operation["operationId"]: operation
+        for methods in document()["paths"].values()
+        for operation in methods.values()
+    }
+    links = [
+        link
+        for call in calls.values()
+        for link in call["responses"]["200"].get("links", {}).values()
+    ]
+    assert links
+    for link in links:
+        names = {parameter["name"] for parameter in calls[link["operationId"]]["parameters"]}
+        assert set(link["parameters"]) <= names
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_the_pattern_of_a_task_takes_every_expression(seed: int) -> None:
+    """A client that checks before it sends loses none."""
+    assert re.fullmatch(EXPRESSION["pattern"], random_expression(Random(seed)))
+
+
+@given(st.text("0123456789.eE+-*/() \t\r\nx\u0661", max_size=12))
+def test_what_the_pattern_of_a_task_refuses_is_no_expression(text: str) -> None:
+    """And is refused by the master, too."""
+    if not re.fullmatch(EXPRESSION["pattern"], text):
+        with pytest.raises(ExpressionError):
+            parse(text)
+
+
+def test_the_examples_are_what_the_master_takes() -> None:
+    """Tasks that have answers, and bodies that can be read."""
+    for text in EXPRESSION["examples"]:
+        parse(text)
+    for body in SUBMISSION["examples"]:
+        msgspec.convert(body, Submission)
+    for body in ANNOUNCED["examples"]:
+        msgspec.convert(body, Announcement)

@@ -9,11 +9,13 @@ from engine.job import JobId, Operation
 from engine.plan import Plan
 from engine.trace import (
     COST_OF_A_TRACE,
+    PIECE,
     SHARE,
     WHOLE_UP_TO,
     FailedAttempt,
     SampledTrace,
     Shown,
+    Telling,
     Traces,
     Trip,
     UnderWay,
@@ -44,7 +46,16 @@ def compute_all(text: str, trace: WholeTrace | SampledTrace, plan: Plan, at: flo
 
 def shown(text: str, trace: WholeTrace, under_way: Iterable[UnderWay] = ()) -> Shown:
     """Return what a trace tells."""
-    return trace.shown(Plan(parse(text)), under_way)
+    return told_by(trace.shown(Plan(parse(text)), under_way))
+
+
+def told_by(telling: Telling) -> Shown:
+    """Return what is told in the end."""
+    while True:
+        try:
+            next(telling)
+        except StopIteration as end:
+            return end.value
 
 
 def test_a_finished_job_is_shown_operation_by_operation() -> None:
@@ -152,7 +163,7 @@ def test_a_large_job_keeps_a_bounded_sample_and_exact_sums() -> None:
     plan = Plan(parse(text))
     trace = SampledTrace(plan, 10.0)
     compute_all(text, trace, plan)
-    told = trace.shown([])
+    told = told_by(trace.shown([]))
     assert len(told.operations) <= WHOLE_UP_TO
     assert (told.operations[0].index, told.operations[-1].index) == (0, len(plan) - 1)
     assert told.summary.workers == {"w1": len(plan)}
@@ -176,7 +187,7 @@ def test_the_slowest_operation_and_those_that_failed_are_in_the_sample() -> None
         trace.came(following, 1.5, trip, 0.0)
         following = plan.complete(index, 1.5)
     trace.end()
-    by_index = {o.index: o for o in trace.shown([]).operations}
+    by_index = {o.index: o for o in told_by(trace.shown([])).operations}
     assert by_index[middle].on_the_way_s == 9.0
     assert by_index[middle].parent == middle + 1
     assert [a.worker for a in by_index[next_to_it].attempts] == ["w1", "w2"]
@@ -187,7 +198,7 @@ def test_what_is_under_way_is_shown_of_a_large_job_too() -> None:
     plan = Plan(parse("+".join(["1.5"] * (2 * WHOLE_UP_TO))))
     trace = SampledTrace(plan, 0.0)
     waiting = [UnderWay(an_operation(index), 0.0) for index in range(WHOLE_UP_TO)]
-    told = trace.shown(waiting)
+    told = told_by(trace.shown(waiting))
     assert {o.state for o in told.operations} == {"queued"}
     assert len(told.operations) == SHARE
 
@@ -212,6 +223,38 @@ def test_an_empty_job_counts_too() -> None:
         traces.begin(JobId(number), plan, 0.0)
         traces.end(JobId(number))
     assert sum(traces.get(JobId(number)) is not None for number in range(1, 100)) < 10
+
+
+def test_a_trace_is_put_together_in_pieces() -> None:
+    """So that nobody has to hold an event loop for all of it."""
+    text = "+".join(["1.5"] * (WHOLE_UP_TO + 1))
+    plan = Plan(parse(text))
+    trace = WholeTrace(len(plan), 0.0)
+    compute_all(text, trace, plan)
+    pauses = list(trace.shown(Plan(parse(text)), []))
+    assert len(pauses) >= WHOLE_UP_TO / PIECE
+
+
+def test_a_sample_is_put_together_in_pieces() -> None:
+    """As a whole trace is."""
+    text = "+".join(["1.5"] * (3 * WHOLE_UP_TO))
+    plan = Plan(parse(text))
+    trace = SampledTrace(plan, 0.0)
+    compute_all(text, trace, plan)
+    shown = len(told_by(trace.shown([])).operations)
+    assert shown >= 2 * SHARE
+    assert len(list(trace.shown([]))) >= shown / PIECE
+
+
+def test_what_comes_while_a_trace_is_told_is_not_told() -> None:
+    """All of it is as it was at one moment."""
+    trace = WholeTrace(1, 0.0)
+    operation = an_operation()
+    telling = trace.shown(Plan(parse("1+2")), [UnderWay(operation, 0.0)])
+    next(telling)
+    trace.came(operation, 3, a_trip(), 0.0)
+    (told,) = told_by(telling).operations
+    assert (told.state, told.result) == ("queued", None)
 
 
 def test_the_trace_of_a_job_that_starts_afresh_takes_the_place_of_the_first() -> None:

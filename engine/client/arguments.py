@@ -1,0 +1,120 @@
+"""What may be typed, and how it is read: addresses, jobs, expressions, the options of all commands.
+
+Whatever cannot be used is told before the master is asked anything, with an example of what can.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import click
+
+from engine.client.session import DEFAULT_MASTER, Wishes
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+class MasterUrl(click.ParamType[str]):
+    """The address of a master; `host:port` will do."""
+
+    name = "url"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the URL, or fail with what a good one looks like."""
+        url = value if "://" in value else f"http://{value}"
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable or not url.isascii() or not url.isprintable() or " " in url:
+            self.fail(f"{value!r} is no address of a master; give http://host:port", param, ctx)
+        return url.rstrip("/")
+
+
+class JobIds(click.ParamType[range]):
+    """One job by its number, or several as `12-900`."""
+
+    name = "id"
+
+    def convert(
+        self, value: str | range, param: click.Parameter | None, ctx: click.Context | None
+    ) -> range:
+        """Return the ids as a range."""
+        if isinstance(value, range):
+            return value
+        first, dash, last = value.partition("-")
+        if value.isascii() and first.isdigit() and (last.isdigit() or not dash):
+            return range(int(first), int(last or first) + 1)
+        return self.fail(
+            f"{value!r} is no job; give a number like 47, or several like 12-900", param, ctx
+        )
+
+
+class SubmitCommand(click.Command):
+    """A command whose argument may begin with a minus."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Tell expressions from options: click takes everything with a minus for the latter."""
+        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
+        valued = {name for each in options if not each.is_flag for name in each.opts}
+        return super().parse_args(ctx, _expressions_last(args, valued))
+
+
+def _expressions_last(args: Sequence[str], valued: set[str]) -> list[str]:
+    # Options are named by letters; after its signs, an expression goes on with a digit, a point or
+    # a bracket. What is an option's value stays behind its option.
+    before: list[str] = []
+    expressions: list[str] = []
+    for previous, arg in itertools.pairwise(["", *args]):
+        if arg == "--":
+            at = len(before) + len(expressions)
+            return [*before, "--", *expressions, *args[at + 1 :]]
+        begins = arg.lstrip("-+ \t\n")[:1]
+        is_signed = arg.startswith("-") and begins in {*"0123456789.("} and previous not in valued
+        (expressions if is_signed else before).append(arg)
+    return [*before, "--", *expressions] if expressions else before
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: object) -> None:
+    # The same options may stand before and behind the command's name: the latter are read later.
+    wishes = ctx.ensure_object(Wishes)
+    wishes.program = ctx.find_root().info_name or wishes.program
+    if value is not None and value is not False:
+        setattr(wishes, str(param.name), value)
+
+
+def common(*, envvar: str | None = None) -> Callable[[Decorated], Decorated]:
+    """Add the options that every command takes; they end up in its `Wishes`."""
+    option = partial(click.option, expose_value=False, callback=_keep)
+    options = [
+        option(
+            "--master",
+            type=MasterUrl(),
+            envvar=envvar,
+            help=f"The master's address; EXECUTOR_MASTER, or {DEFAULT_MASTER}, if not given.",
+        ),
+        option(
+            "--timeout",
+            "timeout_s",
+            metavar="S",
+            type=click.FloatRange(0, min_open=True),
+            help="Give up after S seconds, with exit code 5.",
+        ),
+        option("--json", "as_json", is_flag=True, help="Print JSON, a line for each item."),
+        option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors."),
+        option(
+            "--color",
+            type=click.Choice(["auto", "always", "never"]),
+            help="By default, on a terminal unless NO_COLOR is set.",
+        ),
+    ]
+
+    def add(command: Decorated) -> Decorated:
+        for each in reversed(options):
+            command = each(command)
+        return command
+
+    return add
