@@ -483,7 +483,7 @@ class Dispatcher:
     def _try_again(self, call: Call, load: Load, error: WorkerError) -> None:
         worker, now = call.worker, self._clock.now()
         for lane, link in call.links():
-            self._policy.note_aboard(lane.attempts, link.index, worker.key, error)
+            self._policy.note_aboard(lane.attempts, link.index, worker.key, error, worker.life)
         later: dict[float, Load] = {}
         for entry in load:
             lane, operation, since = entry
@@ -492,13 +492,13 @@ class Dispatcher:
             attempts = lane.attempts.setdefault(operation.index, Attempts())
             try:
                 delay_s = self._policy.decide(
-                    attempts, worker.key, error, partial(self._live, operation.name)
+                    attempts, worker.key, error, partial(self._live, operation.name), worker.life
                 )
             except OperationFailed as failure:
                 trip = Trip(worker.name, call.sent_at, now, reason=error.reason)
                 lane.deliver(operation, failure, lane.with_history(trip, operation), since)
             else:
-                if attempts.copies and worker.key in attempts.deaths:
+                if attempts.copies and worker.key in attempts.dead:
                     attempts.copies -= 1  # whether the other one dies too is to be seen first
                 else:
                     later.setdefault(delay_s, []).append(entry)

@@ -127,6 +127,8 @@ class Worker:
         self.failures = 0  # a call or probe, then probes only, without an answer, in a row
         self.faults = 0  # answers that were none, in a row
         self.deaths = 0
+        self.life = 0  # how often it was LIVE again after it had missed a probe
+        self.has_missed_probe = False
         self.readmit_at = now
         self.first_announced_at = self.announced_at = now
         self.rests_until = now
@@ -318,6 +320,7 @@ class WorkerPool:
     def probe_failed(self, worker: Worker, error: WorkerError, now: float) -> None:
         """Record that a probe or an examination got no answer."""
         worker.probing = False
+        worker.has_missed_probe = True
         worker.failures += 1
         self._unheard(worker, str(error), now)
 
@@ -505,6 +508,8 @@ class WorkerPool:
         if after is State.LIVE:
             self._live[worker.operations] += 1
             worker.failures = worker.faults = 0
+            worker.life += worker.has_missed_probe
+            worker.has_missed_probe = False
             self._offer_all(worker)
         elif after is State.CANDIDATE:
             worker.probe_at = now

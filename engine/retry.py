@@ -6,10 +6,9 @@ The first failover is at once, to a worker not yet tried; later ones wait for a 
 together. A worker that is only busy costs no attempt. An operation that was aboard when several
 different workers died is poison: first it is sent to a worker that has nothing else in hand, so
 that the next death tells it from those that were aboard by chance, and then it fails its job. Where
-there are not so many different workers, one that comes back and dies again counts as another.
+there are not so many different workers, each life of one that comes back counts as another's.
 """
 
-from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from random import Random
 
@@ -26,7 +25,7 @@ class Attempts:
     def __init__(self) -> None:
         self.failures = 0
         self.avoid: set[Hashable] = set()  # the workers where it failed
-        self.deaths: Counter[Hashable] = Counter()  # of workers that had it aboard
+        self.deaths: set[tuple[Hashable, int]] = set()  # with it aboard: who, in which life
         self.copies = 0  # of it that are queued or on their way, beside the one that failed
 
     @property
@@ -37,7 +36,12 @@ class Attempts:
     @property
     def suspected(self) -> bool:
         """Whether it may be poison: its next worker has nothing else in hand meanwhile."""
-        return self.deaths.total() >= ALONE_AFTER_DEATHS
+        return len(self.deaths) >= ALONE_AFTER_DEATHS
+
+    @property
+    def dead(self) -> set[Hashable]:
+        """The workers that died with it aboard, though they may have come back."""
+        return {worker for worker, _ in self.deaths}
 
 
 class RetryPolicy:
@@ -53,11 +57,12 @@ class RetryPolicy:
         worker: Hashable,
         error: WorkerError,
         live: Callable[[], Iterable[Hashable]],
+        life: int = 0,
     ) -> float:
         """Record the failure in `attempts`; return after how many seconds to try again.
 
-        `live` names the workers that could be asked next. Raises `OperationFailed` when it has
-        been tried often enough, or killed enough workers.
+        `live` names the workers that could be asked next; `life` tells those of one worker apart.
+        Raises `OperationFailed` when it has been tried often enough, or killed enough workers.
         """
         if isinstance(error, Refused) and error.busy:
             attempts.avoid = {worker}
@@ -65,12 +70,11 @@ class RetryPolicy:
         attempts.failures += 1
         attempts.avoid.add(worker)
         if _is_death(error):
-            attempts.deaths[worker] += 1
+            attempts.deaths.add((worker, life))
             if self._is_poison(attempts, live):
                 raise OperationFailed(
                     "poison_operation",
-                    f"{attempts.deaths.total()} times a worker died while it computed this"
-                    " operation",
+                    f"{len(attempts.deaths)} times a worker died while it computed this operation",
                 )
         if attempts.failures >= self._settings.attempts:
             raise OperationFailed(
@@ -80,23 +84,29 @@ class RetryPolicy:
         return self._random.uniform(0.0, self.ceiling_s(attempts.failures))
 
     def note_aboard(
-        self, known: dict[int, Attempts], index: int, worker: Hashable, error: WorkerError
+        self,
+        known: dict[int, Attempts],
+        index: int,
+        worker: Hashable,
+        error: WorkerError,
+        life: int = 0,
     ) -> None:
         """Record in `known` that an operation was aboard a call that failed, and not sent for it.
 
         It has not been tried, but what a worker dies of may be any operation aboard.
         """
         if _is_death(error):
-            known.setdefault(index, Attempts()).deaths[worker] += 1
+            known.setdefault(index, Attempts()).deaths.add((worker, life))
 
     def _is_poison(self, attempts: Attempts, live: Callable[[], Iterable[Hashable]]) -> bool:
-        different = len(attempts.deaths)
+        dead = attempts.dead
+        different = len(dead)
         if different >= self._settings.poison_deaths:
             return True
-        if attempts.deaths.total() < self._settings.poison_deaths:
+        if len(attempts.deaths) < self._settings.poison_deaths:
             return False
         # Others would tell more than the same one again, if there are enough of them.
-        others = len(set(live()) - attempts.deaths.keys())
+        others = len(set(live()) - dead)
         return different + others < self._settings.poison_deaths
 
     def ceiling_s(self, failures: int) -> float:

@@ -21,6 +21,7 @@ from engine.exchange import Reply
 MAX_REPLY_BYTES = 10 * 1024 * 1024  # 512 results of 4,300 digits with their operands need 7 MB
 
 NEVER_ABOARD = frozenset({pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST})
+ANSWER_TIMED_OUT = "Operation timed out"  # how libcurl begins; of a connection, it says so
 BROKEN_CONNECTION = frozenset({pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR})
 
 
@@ -104,7 +105,23 @@ class HttpTransport:
 
 
 class _Curl(CurlAsyncHTTPClient):
-    """A client that may be closed while requests are on their way."""
+    """A client that may be closed while requests are on their way, and tells what was aboard.
+
+    When a kept connection breaks before a byte of the answer has come, libcurl sends the request
+    again on a new one. If that cannot be made, since the worker has died of the first, the failure
+    is told of the second alone, as if the worker had never had the request.
+    """
+
+    def _finish(
+        self, curl: pycurl.Curl, curl_error: int | None = None, curl_message: str | None = None
+    ) -> None:
+        is_unconnected = curl_error in NEVER_ABOARD or (
+            curl_error == pycurl.E_OPERATION_TIMEDOUT
+            and not (curl_message or "").startswith(ANSWER_TIMED_OUT)
+        )
+        if is_unconnected and curl.getinfo(pycurl.REQUEST_SIZE):
+            curl_error = pycurl.E_GOT_NOTHING
+        super()._finish(curl, curl_error, curl_message)
 
     def close(self) -> None:
         super().close()

@@ -10,7 +10,9 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,6 +25,7 @@ from tests.expressions import exact, oracle, random_expression
 ROOT = Path(__file__).parents[2]
 Json = Any  # a test knows which shape it asks for
 COMPOSE = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
+LOOK_EVERY_S = 0.1  # at a master that does not answer yet: a busy look would slow it down
 TASKS_PER_ROUND = 30  # enough operations at once that a worker left out of them is idle
 
 
@@ -104,6 +107,20 @@ class Stack:
             assert self.is_right(self.submit(tasks), tasks)
             if condition():
                 return
+
+    def until_ready(self) -> None:
+        """Wait until the master, which was restarted, takes tasks."""
+        while True:
+            try:
+                if self.ask("GET", "/readyz")[0] == 200:
+                    return
+            except (OSError, HTTPException):
+                pass  # nobody listens yet, or only the engine's proxy does
+            time.sleep(LOOK_EVERY_S)
+
+    def states(self) -> list[str]:
+        """Return what the master thinks of each worker."""
+        return [worker["state"] for worker in self.get("/workers")]
 
     def live_workers(self) -> list[Json]:
         """Return what the master says of each worker that is live."""

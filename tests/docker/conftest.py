@@ -19,6 +19,12 @@ def dedicated() -> Iterator[Stack]:
     yield from _running(Stack("deploy/dedicated.yml"))
 
 
+@pytest.fixture(scope="module")
+def faulty() -> Iterator[Stack]:
+    """Give a stack whose master verifies everything, with workers that lie or die."""
+    yield from _running(Stack("tests/docker/faulty.yml"))
+
+
 def _running(stack: Stack) -> Iterator[Stack]:
     try:
         stack.up()

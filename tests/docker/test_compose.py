@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from tests.docker.compose import Stack, addresses, docker
+from tests.docker.faulty_worker import POISON
 
 JOBS = 1000
 SERVICES = ("master", "worker")
@@ -121,6 +122,56 @@ def test_the_record_outlives_the_master(stack: Stack) -> None:
     stack.compose("rm", "--force", "master")
     stack.up(worker=3)
     assert stack.is_right(job_ids, tasks)
+
+
+def test_a_rolling_restart_of_all_workers_under_load_fails_no_job(stack: Stack) -> None:
+    """Each takes leave, finishes what it has, and comes back, while the others go on."""
+    stack.up(worker=3)
+    stack.compute_until(lambda: each_has_computed(stack, 3))
+    tasks = [a_long_task(Random(number)) for number in range(JOBS)]
+    job_ids: list[int] = []
+    for container in stack.containers("worker"):
+        job_ids += stack.submit(tasks)
+        docker("restart", container)
+        assert stack.get("/jobs?status=unfinished"), "the restart came after the last answer"
+    assert stack.is_right(job_ids, 3 * tasks)
+    stack.compute_until(lambda: each_has_computed(stack, 3))
+
+
+def test_a_restart_of_the_master_under_load_loses_no_job(stack: Stack) -> None:
+    """Those that had not ended resume, and the workers come back without help."""
+    stack.up(worker=3)
+    stack.compute_until(lambda: each_has_computed(stack, 3))
+    tasks = [a_long_task(Random(number)) for number in range(JOBS)]
+    job_ids = stack.submit(tasks)
+    assert stack.get("/jobs?status=unfinished"), "the restart comes after the last answer"
+    stack.compose("restart", "master")
+    stack.until_ready()
+    assert stack.is_right(job_ids, tasks)
+    stack.compute_until(lambda: each_has_computed(stack, 3))
+
+
+def test_a_worker_that_lies_after_its_examination_is_rejected_and_no_answer_is_wrong(
+    faulty: Stack,
+) -> None:
+    """With everything verified the liar, outvoted by two, has no part in any answer."""
+    faulty.up(worker=2, liar=1, fragile=0)
+    faulty.compute_until(lambda: "rejected" in faulty.states())
+    faulty.compute_until(lambda: each_has_computed(faulty, 2))
+    [reason] = [it["reason"] for it in faulty.get("/workers") if it["state"] == "rejected"]
+    assert ", should be " in reason
+
+
+def test_a_poison_operation_fails_its_own_job_and_no_other(faulty: Stack) -> None:
+    """It kills three workers, which their supervisor starts again."""
+    faulty.up(worker=0, liar=0, fragile=3)
+    faulty.compute_until(lambda: each_has_computed(faulty, 3))
+    tasks = [a_long_task(Random(number)) for number in range(100)]
+    job_ids = faulty.submit(tasks)
+    [poison] = faulty.submit([f"({POISON}*3)+1"])
+    assert faulty.outcome(poison) == "poison_operation"
+    assert faulty.is_right(job_ids, tasks)
+    faulty.compute_until(lambda: each_has_computed(faulty, 3))
 
 
 def test_a_master_that_is_stopped_drains_and_exits_with_zero(stack: Stack) -> None:

@@ -354,6 +354,16 @@ SAFEGUARDS = (
     ),
     without(
         32,
+        "what a worker died of was aboard, on a kept connection too",
+        NETWORK + "/test_transport.py::test_a_worker_that_died_of_a_call_had_it_aboard",
+        (
+            "engine/transport.py",
+            "if is_unconnected and curl.getinfo(pycurl.REQUEST_SIZE):",
+            "if False:",
+        ),
+    ),
+    without(
+        32,
         "what may be poison travels alone",
         FAULTS + "test_row_32_nothing_travels_beside_what_may_be_poison",
         (

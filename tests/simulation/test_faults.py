@@ -238,7 +238,7 @@ def test_row_5_no_more_than_a_share_is_asked_for_twice() -> None:
         assert 0 < world.running.dispatcher.tally.retries["late"] <= HEDGE_CREDIT
 
     # With next to no share, all that there is to spend is what is there at the start.
-    play(scenario, MasterSettings(dispatch=DispatchSettings(hedge_share=1e-6)))
+    play(scenario, MasterSettings(dispatch=DispatchSettings(hedge_share=1e-6, fuse_from=0)))
 
 
 @pytest.mark.parametrize("code", [503, 429])

@@ -499,3 +499,26 @@ def test_a_worker_that_lied_comes_back_after_the_time_that_the_dead_are_kept() -
     pool.reject(worker.key, "mul of 6 and 7 gave 43", 1.0)
     pool.due(602.0, 1000)
     assert admitted(pool, now=603.0).state is State.LIVE
+
+
+def test_a_worker_that_missed_a_probe_has_another_life_when_it_is_back() -> None:
+    """One that breaks a call and answers the probe has not died."""
+    pool = a_pool()
+    worker = admitted(pool)
+    for now, missed, lives in [(1.0, False, 0), (2.0, True, 1), (3.0, True, 2), (4.0, False, 2)]:
+        pool.broke(pool.acquire(ALL, now) or worker, 1, GONE, now)
+        if missed:
+            pool.due(now + 0.5, 1000)
+            pool.probe_failed(worker, GONE, now + 0.5)
+        pool.due(now + 0.9, 1000)
+        pool.probe_answered(worker, now + 0.9)
+        assert (worker.state, worker.life) == (State.LIVE, lives)
+
+
+def test_a_worker_that_missed_many_probes_has_one_other_life() -> None:
+    """It was dead all the while."""
+    pool = a_pool()
+    worker = dead(pool)
+    pool.due(10.0, 1000)
+    pool.passed(worker, 10.0)
+    assert worker.life == 1

@@ -111,7 +111,7 @@ def test_only_different_workers_that_died_with_it_aboard_count_as_deaths() -> No
     """Not the same one again, not a refused connection, not one that hangs."""
     failures = [("a", DIED), ("a", DIED), ("b", REFUSED), ("c", TimedOut("x")), ("d", DIED)]
     attempts, _ = after(*failures)
-    assert set(attempts.deaths) == {"a", "d"}
+    assert attempts.dead == {"a", "d"}
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,9 @@ def test_where_there_are_no_three_workers_one_that_comes_back_counts_again(
     attempts, policy = Attempts(), a_policy()
 
     def die(worker: str, others: str) -> bool:
+        life = len(attempts.deaths)
         try:
-            policy.decide(attempts, worker, DIED, lambda: others)
+            policy.decide(attempts, worker, DIED, lambda: others, life)
         except OperationFailed as failure:
             return failure.code == "poison_operation"
         return False
@@ -150,8 +151,21 @@ def test_where_there_are_no_three_workers_one_that_comes_back_counts_again(
 
 def test_what_died_twice_at_one_worker_travels_alone() -> None:
     """Nothing else is to be aboard when it may be the third time."""
-    attempts, _ = after(("a", DIED), ("a", DIED))
+    attempts, policy = Attempts(), a_policy()
+    for life in (0, 1):
+        assert not attempts.suspected
+        policy.decide(attempts, "a", DIED, many, life)
     assert attempts.suspected
+
+
+def test_a_worker_that_breaks_connections_and_lives_has_died_once_at_most() -> None:
+    """However often: the operation has its attempts, and may meet another worker meanwhile."""
+    attempts, policy = Attempts(), a_policy()
+    for _ in range(9):
+        policy.decide(attempts, "a", DIED, tuple)
+    with pytest.raises(OperationFailed) as caught:
+        policy.decide(attempts, "a", DIED, tuple)
+    assert caught.value.code == "attempts_exhausted"
 
 
 def test_a_batch_is_taken_apart_when_it_has_failed_twice() -> None:

@@ -1,0 +1,142 @@
+"""The way to the workers: what a failure says about whether the worker had the request."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from engine.errors import TimedOut, Unreachable
+from engine.transport import HttpTransport
+
+pytestmark = pytest.mark.gen_test
+
+REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+CONNECT_TIMEOUT_S = 0.3
+
+
+class DyingWorker:
+    """A worker that answers one call, and dies when it has read the next on the same connection.
+
+    `after` is what becomes of its port then.
+    """
+
+    def __init__(self, after: Callable[[int], None]) -> None:
+        self.port = 0
+        self.calls = 0
+        self._after = after
+        self._server: asyncio.Server | None = None
+
+    async def listen(self) -> None:
+        """Listen at a free port."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def die(self) -> None:
+        """Listen no more."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+            self._after(self.port)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                await reader.readuntil(b"\r\n\r\n{}")
+                self.calls += 1
+                if self.calls > 1:
+                    self.die()
+                    writer.transport.abort()
+                    return
+                writer.write(REPLY)
+        except asyncio.IncompleteReadError:
+            writer.close()
+
+
+@asynccontextmanager
+async def a_transport() -> AsyncIterator[HttpTransport]:
+    """Give a transport, and close it."""
+    transport = HttpTransport(max_calls=5, max_probes=5, connect_timeout_s=CONNECT_TIMEOUT_S)
+    try:
+        yield transport
+    finally:
+        await asyncio.sleep(0)  # what the client has yet to tell comes before its end
+        transport.close()
+
+
+def gone(_port: int) -> None:
+    """Refuse connections: nobody is there any more."""
+
+
+class SilentPort:
+    """Lets connections to a port hang, as those to a machine that is gone do: its queue is full."""
+
+    def __init__(self) -> None:
+        self._sockets: list[socket.socket] = []
+
+    def fill(self, port: int) -> None:
+        """Listen at a port, and take nothing from the queue."""
+        self._sockets.append(socket.create_server(("127.0.0.1", port), backlog=0))
+        for _ in range(3):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+            self._sockets.append(filler)
+
+    def close(self) -> None:
+        """Close it and what fills it."""
+        for each in self._sockets:
+            each.close()
+
+
+async def test_a_worker_that_died_of_a_call_had_it_aboard() -> None:
+    """Though libcurl asked again, and was refused: that is not the failure that counts."""
+    worker = DyingWorker(gone)
+    await worker.listen()
+    async with a_transport() as transport:
+        url = f"http://127.0.0.1:{worker.port}"
+        assert (await transport.compute(url, b"{}", 5.0)).status == 200
+        with pytest.raises(Unreachable) as caught:
+            await transport.compute(url, b"{}", 5.0)
+    assert caught.value.aboard
+
+
+async def test_a_worker_whose_machine_died_of_a_call_had_it_aboard() -> None:
+    """Then nobody refuses the second connection either."""
+    silent = SilentPort()
+    worker = DyingWorker(silent.fill)
+    await worker.listen()
+    async with a_transport() as transport:
+        url = f"http://127.0.0.1:{worker.port}"
+        assert (await transport.compute(url, b"{}", 5.0)).status == 200
+        with pytest.raises(Unreachable) as caught:
+            await transport.compute(url, b"{}", 5.0)
+    silent.close()
+    assert caught.value.aboard
+
+
+async def test_a_worker_that_was_gone_before_never_had_the_call() -> None:
+    """It cannot have died of it."""
+    worker = DyingWorker(gone)
+    await worker.listen()
+    worker.die()
+    async with a_transport() as transport:
+        with pytest.raises(Unreachable) as caught:
+            await transport.compute(f"http://127.0.0.1:{worker.port}", b"{}", 5.0)
+    assert not caught.value.aboard
+
+
+async def test_a_worker_that_takes_its_time_is_not_dead() -> None:
+    """Its time-out is one of the answer, though the request was sent."""
+
+    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(wait, "127.0.0.1", 0)
+    async with a_transport() as transport:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(TimedOut):
+            await transport.compute(f"http://127.0.0.1:{port}", b"{}", 0.3)
+    server.close()
