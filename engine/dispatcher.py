@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 HEDGE_AFTER_S = 0.01  # however quick the workers are: less is the noise of a busy machine
 HEDGE_CREDIT = 100.0  # operations that may be saved up to be hedged at once
+SPREAD = 32  # operations that wait: up to so many every worker gets one, however quick it is
 FUSED_TURN = 16  # operations of one job that are taken in turn, when many wait and all are fused
 IDS_IN_A_LINE = 1_000  # of the log
 ALONE_EVERY_S = 60.0  # how often it is said that there is nobody to verify with
@@ -210,8 +211,7 @@ class Dispatcher:
         if self._unconfirmed:
             load = again + self._take_unconfirmed(worker, limit - len(again))
         room = limit - len(load)
-        waiting = self._queue.count(worker.operations) if room else 0
-        share = -(-waiting // max(1, self._pool.places(worker.operations)))
+        share = self._share(worker) if room else 0
         # With that much to do everywhere, whole parts of jobs travel: half of the call is left for
         # what follows, since a tree has as many inner operations as leaves.
         fuses = worker.chains and self._verification is None
@@ -231,6 +231,16 @@ class Dispatcher:
         elif fuses and any(entry[0].fusion.may_have_chains for entry in load):
             call.take_chains_aboard(limit)
         return call
+
+    def _share(self, worker: Worker) -> int:
+        """Return how many of the operations that wait this worker should have.
+
+        A few are spread over all places. Of more, none is called for fewer than are worth a call:
+        else hundreds of quick workers would get one operation each, and the master do nothing else.
+        """
+        waiting = self._queue.count(worker.operations)
+        share = -(-waiting // max(1, self._pool.places(worker.operations)))
+        return share if waiting <= SPREAD else max(share, self._pool.worth_a_call(worker))
 
     def _take_again(self, worker: Worker, limit: int) -> Load | None:
         """Take retries that this worker may have, within the retry budget; one alone if need be.
@@ -327,11 +337,12 @@ class Dispatcher:
         except WorkerError as error:
             self._broke(call, error)
         else:
-            self._pool.answered(worker, len(steps), now - call.sent_at, now)
+            self._pool.answered(worker, len(steps), now - call.sent_at, now, reply.computing_s)
             if not call.hedged:  # a late answer would raise what counts as late
                 self._latency.add(now - call.sent_at)
             self.tally.answered(steps, results, now - call.sent_at)
-            trip = Trip(worker.name, call.sent_at, now)
+            each_s = None if reply.computing_s is None else reply.computing_s / len(steps)
+            trip = Trip(worker.name, call.sent_at, now, each_s)
             if self._verification is not None:
                 self._verify(self._verification, call, results, trip)
             else:

@@ -36,6 +36,7 @@ class Reply(msgspec.Struct):
     status: int
     body: bytes
     retry_after_s: float | None = None
+    computing_s: float | None = None  # for how long the worker had it, if it tells
 
 
 def ask(operations: Sequence[Step], *, as_array: bool) -> bytes:

@@ -30,6 +30,8 @@ FOREIGN_FAULTS = 3  # an answer to another question weighs as much as three unre
 BUSY_S = 0.1  # rest of a worker that said "busy" without saying until when
 BUSY_MAX_S = 2.0  # and the longest rest that it can ask for
 STEADY_S = 60.0  # a worker LIVE for this long has its earlier deaths forgiven
+CALL_S = 0.0005  # what a call costs, both sides together, with nothing to compute
+WORTH_A_CALL = 64  # operations for a worker that computes each of them sooner than that
 UNKNOWN_PACE_BATCH = 8  # operations in a call to a worker whose pace nobody has measured yet
 
 
@@ -413,12 +415,22 @@ class WorkerPool:
         """Count operations that are on their way to the worker."""
         worker.in_flight += operations
 
-    def answered(self, worker: Worker, operations: int, elapsed_s: float, now: float) -> None:
-        """Record a good reply to a call of `operations` after `elapsed_s`, and free its place."""
+    def answered(
+        self,
+        worker: Worker,
+        operations: int,
+        elapsed_s: float,
+        now: float,
+        computing_s: float | None = None,
+    ) -> None:
+        """Record a good reply to a call of `operations` after `elapsed_s`, and free its place.
+
+        A worker may have told how much of that it took itself.
+        """
         worker.completed += operations
         worker.faults = 0
         worker.latency.add(elapsed_s)
-        pace = elapsed_s / operations
+        pace = (elapsed_s if computing_s is None else min(computing_s, elapsed_s)) / operations
         known = worker.pace_s
         worker.pace_s = pace if known is None else min(pace, 0.7 * known + 0.3 * pace)
         self._heard(worker, now)
@@ -453,6 +465,10 @@ class WorkerPool:
         if worker.pace_s is None:
             return min(limit, UNKNOWN_PACE_BATCH)
         return max(1, min(limit, int(self._dispatch.target_call_s / max(worker.pace_s, 1e-9))))
+
+    def worth_a_call(self, worker: Worker) -> int:
+        """Return how many operations a call should at least carry: many if the worker is quick."""
+        return WORTH_A_CALL if worker.pace_s is not None and worker.pace_s < CALL_S else 1
 
     # What follows changes states, and nothing else does.
 

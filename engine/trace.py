@@ -42,6 +42,7 @@ class FailedAttempt(msgspec.Struct, frozen=True, gc=False):
 class Trip(msgspec.Struct, frozen=True, gc=False):
     """A call, as far as the operations aboard are concerned. Times are monotonic seconds.
 
+    `computing_s` is the part of each operation in what the worker took, if it told that.
     `failed` are the attempts before this one, of the one operation that such a trip is of; a
     `reason` says that this one failed too, and was the last.
     """
@@ -49,6 +50,7 @@ class Trip(msgspec.Struct, frozen=True, gc=False):
     worker: str
     sent_at: float
     replied_at: float
+    computing_s: float | None = None
     failed: tuple[FailedAttempt, ...] = ()
     reason: str | None = None
 
@@ -159,7 +161,7 @@ class SampledTrace:
         self._last: deque[_Entry] = deque(maxlen=SHARE)
         self._slowest: list[tuple[float, int, _Entry]] = []  # a heap, the quickest on top
         self._rough: list[_Entry] = []
-        self._queued_s = self._on_the_way_s = 0.0
+        self._queued_s = self._on_the_way_s = self._computing_s = 0.0
         self._attempts = 0
         self._workers: Counter[str] = Counter()
 
@@ -183,6 +185,7 @@ class SampledTrace:
         took_s = trip.replied_at - trip.sent_at
         self._on_the_way_s += took_s
         self._queued_s += trip.sent_at - since
+        self._computing_s += trip.computing_s or 0.0
         self._attempts += 1 + len(trip.failed)
         self._workers[trip.worker] += 1
         slow = (trip.replied_at - since, operation.index, entry)
@@ -235,6 +238,7 @@ class SampledTrace:
         return OperationsSummary(
             queued_s=round(self._queued_s, 6),
             on_the_way_s=round(self._on_the_way_s, 6),
+            computing_s=round(self._computing_s, 9) if self._computing_s else None,
             attempts=self._attempts,
             workers=dict(self._workers),
         )
@@ -338,9 +342,11 @@ def _critical_path(children: list[list[int]], trips: list[Trip | None]) -> list[
 
 def _summed(operations: Iterable[OperationShown]) -> OperationsSummary:
     came = [shown for shown in operations if shown.state in ("done", "failed") and shown.worker]
+    computing_s = sum(shown.computing_s or 0.0 for shown in came)
     return OperationsSummary(
         queued_s=round(sum(shown.queued_s or 0.0 for shown in came), 6),
         on_the_way_s=round(sum(shown.on_the_way_s or 0.0 for shown in came), 6),
+        computing_s=round(computing_s, 9) if computing_s else None,
         attempts=sum(len(shown.attempts) for shown in came),
         workers=dict(Counter(str(shown.worker) for shown in came)),
     )
@@ -378,6 +384,8 @@ def _finish(
         # What travels along was never ready at the master: its trip began before.
         shown.queued_s = round(max(0.0, trip.sent_at - since), 6)
         shown.on_the_way_s = round(trip.replied_at - trip.sent_at, 6)
+        if trip.computing_s is not None:
+            shown.computing_s = round(trip.computing_s, 9)
         shown.sent_s = round(trip.sent_at - began_at, 6)
 
 

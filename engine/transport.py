@@ -6,6 +6,7 @@ of a body is ever held.
 """
 
 import contextlib
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol
@@ -101,7 +102,7 @@ class HttpTransport:
             raise _translated(error, timeout_s) from None
         except (OSError, ValueError, UnicodeError) as error:
             raise BrokenReply(f"could not be called: {error}") from None
-        return Reply(response.code, response.body, _retry_after_s(response))
+        return Reply(response.code, response.body, _retry_after_s(response), _computing_s(response))
 
 
 class _Curl(CurlAsyncHTTPClient):
@@ -152,3 +153,10 @@ def _retry_after_s(response: HTTPResponse) -> float | None:
     with contextlib.suppress(ValueError):  # a date, or nonsense: as good as nothing
         return max(0.0, float(response.headers.get("Retry-After", "")))
     return None
+
+
+def _computing_s(response: HTTPResponse) -> float | None:
+    """Return what `Server-Timing: compute;dur=MILLISECONDS` says, as browsers read it."""
+    timing = response.headers.get("Server-Timing", "")
+    told = re.search(r"\bcompute;dur=([0-9]{1,9}(?:\.[0-9]{1,9})?)", timing)
+    return None if told is None else float(told[1]) / 1000

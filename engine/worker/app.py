@@ -7,6 +7,7 @@ hand-over. What has no result is a 422 problem, or, in an array, an item with `e
 import asyncio
 from asyncio import Future
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any
 
 from msgspec import UnsetType
@@ -99,13 +100,18 @@ class ComputeHandler(WorkerHandler):
     def post(self) -> None:
         """Compute one operation, or an array of them in order."""
         asked = self.read(_one_or_many)
+        began_at = perf_counter()
+        computed: Computed | list[ComputedItem]
         if isinstance(asked, list):
             self._refuse_too_many(len(asked))
-            self.respond(self._items(asked))
+            computed = self._items(asked)
             self.state.computed += len(asked)
         else:
-            self.respond(self._computed(asked))
+            computed = self._computed(asked)
             self.state.computed += 1
+        took_ms = 1000 * (perf_counter() - began_at)
+        self.set_header("Server-Timing", f"compute;dur={took_ms:.3f}")
+        self.respond(computed)
 
     def _refuse_too_many(self, count: int) -> None:
         if count > self.state.batch:
