@@ -6,6 +6,7 @@ whose.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
@@ -56,7 +57,7 @@ class Lane:
         self._queue = queue
         self._turns = turns
         self._awaited: set[int] = set()
-        self._arrived: list[Arrival] = []
+        self._arrived: deque[Arrival] = deque()
         self._arrival: asyncio.Future[None] | None = None
         self._is_spoilt = False
 
@@ -79,12 +80,10 @@ class Lane:
             await self._arrival
         if self._is_spoilt:
             raise ResultsWithdrawn("it used results of a worker that was found lying")
-        if len(self._arrived) < PIECE:
-            arrived, self._arrived = self._arrived, []
-            return arrived
-        await self._turns.take(PIECE)
-        arrived, self._arrived = self._arrived[:PIECE], self._arrived[PIECE:]
-        return arrived
+        if len(self._arrived) >= PIECE:
+            await self._turns.take(PIECE)
+        arrived = self._arrived
+        return [arrived.popleft() for _ in range(min(len(arrived), PIECE))]
 
     def close(self) -> None:
         """Forget what has not come back: its replies will be let go."""
