@@ -8,8 +8,8 @@ operations that are handled once, some microseconds each. Those that wait are se
 import asyncio
 from collections import deque
 
-ROOM = 256  # of one turn: about a millisecond
-PIECE = 128  # what it pays to ask for room for
+ROOM = 128  # of one turn: about half a millisecond
+PIECE = 64  # what it pays to ask for room for
 
 
 class Turns:
