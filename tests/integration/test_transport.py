@@ -127,6 +127,33 @@ async def test_a_worker_that_was_gone_before_never_had_the_call() -> None:
     assert not caught.value.aboard
 
 
+@pytest.mark.parametrize(
+    ("header", "computing_s"),
+    [
+        ("", None),
+        ("Server-Timing: compute;dur=12.5\r\n", 0.0125),
+        ('Server-Timing: cache;dur=1, compute;dur=3;desc="x"\r\n', 0.003),
+        ("Server-Timing: compute;dur=-1\r\n", None),
+        ("Server-Timing: compute;dur=nan\r\n", None),
+    ],
+)
+async def test_what_a_worker_says_of_its_time_is_heard(
+    header: str, computing_s: float | None
+) -> None:
+    """Whatever is no number of milliseconds is as good as nothing."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n{}")
+        writer.write(REPLY.replace(b"Content", header.encode() + b"Content", 1))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, a_transport() as transport:
+        port = server.sockets[0].getsockname()[1]
+        reply = await transport.compute(f"http://127.0.0.1:{port}", b"{}", 5.0)
+    assert reply.computing_s == computing_s
+
+
 async def test_a_worker_that_takes_its_time_is_not_dead() -> None:
     """Its time-out is one of the answer, though the request was sent."""
 

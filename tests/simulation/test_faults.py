@@ -894,6 +894,37 @@ def test_row_32_nothing_travels_beside_what_may_be_poison() -> None:
     play(scenario)
 
 
+def test_a_short_job_is_spread_over_the_pool_operation_by_operation() -> None:
+    """With few operations waiting each place gets one, however quick the workers are."""
+
+    async def scenario(world: World) -> None:
+        workers = await world.with_live(3)
+        await world.answer("+".join(f"{n}*1.5" for n in range(100)))  # now they are known as quick
+        before = len(work_calls(world))
+        await world.answer("(1+2)*(3-4)-(5+6)*(7+8)/(9+10)*(11+12)")
+        calls = work_calls(world)[before:]
+        assert [len(call.asked) for call in calls] == [1] * 11
+        assert {call.url for call in calls} == {worker.url for worker in workers}
+
+    play(scenario)
+
+
+def test_while_much_waits_whole_parts_of_jobs_travel_together() -> None:
+    """Then a job comes back to the master a few times, and not once for each operation."""
+
+    async def scenario(world: World) -> None:
+        await world.with_live(3)
+        tasks = [f"(({n}+2)*(3-{n})-({n}+6)*7)/9+1.5" for n in range(300)]
+        jobs = await asyncio.gather(*map(world.submit, tasks))
+        for job_id in jobs:
+            await world.ending(job_id)
+        asked = [computation for call in work_calls(world) for computation in call.asked]
+        links = sum(isinstance(one.op1, Item) or isinstance(one.op2, Item) for one in asked)
+        assert links > len(asked) / 3
+
+    play(scenario)
+
+
 def test_row_35_a_huge_job_does_not_hold_the_small_ones_up() -> None:
     """1+1 behind a job of 20,000 operations is answered within 50 ms."""
 

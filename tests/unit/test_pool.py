@@ -354,6 +354,29 @@ def test_a_worker_of_slow_operations_gets_few_at_a_time() -> None:
     assert pool.batch_limit(admitted(pool, "plain", batch=1)) == 1
 
 
+def test_the_pace_of_a_worker_is_what_it_says_but_no_slower_than_what_was_seen() -> None:
+    """On the way and in queues is no computing; and nobody computes for longer than a call took."""
+    pool = a_pool()
+    worker = admitted(pool)
+    for told_s, pace_s in [(0.01, 0.002), (99.0, 0.0029)]:
+        pool.acquire(ALL, 1.0)
+        pool.answered(worker, 5, 0.025, 1.0, told_s)
+        assert worker.pace_s == pytest.approx(pace_s)
+
+
+def test_a_call_to_a_quick_worker_is_to_carry_many() -> None:
+    """One that computes sooner than a call takes; of the others none waits for a full call."""
+    pool = a_pool()
+    worker = admitted(pool)
+    assert pool.worth_a_call(worker) == 1
+    pool.acquire(ALL, 1.0)
+    pool.answered(worker, 1, 0.01, 1.0)
+    assert pool.worth_a_call(worker) == 1
+    pool.acquire(ALL, 1.0)
+    pool.answered(worker, 1, 0.01, 1.0, 0.0001)
+    assert pool.worth_a_call(worker) == 64
+
+
 def test_a_probe_that_was_slept_through_is_taken_back() -> None:
     """It is asked again at once, and blames nobody."""
     pool = a_pool()

@@ -127,7 +127,7 @@ def test_what_has_not_come_back_is_shown_where_it_is() -> None:
 def test_failed_attempts_are_told_with_the_one_that_brought_the_result() -> None:
     """In their order; the last one has no reason, unless it was the last straw."""
     trace = WholeTrace(1, 0.0)
-    trip = Trip("w2", 2.0, 3.0, (FailedAttempt("w1", "timed_out"),))
+    trip = Trip("w2", 2.0, 3.0, failed=(FailedAttempt("w1", "timed_out"),))
     trace.came(an_operation(), 3, trip, 0.0)
     (operation,) = shown("1+2", trace).operations
     assert [(a.worker, a.reason) for a in operation.attempts] == [("w1", "timed_out"), ("w2", None)]
@@ -146,6 +146,22 @@ def test_a_failed_operation_tells_its_error() -> None:
         None,
     )
     assert (waiting.state, waiting.op1, waiting.op2) == ("waiting", None, 1)
+
+
+def test_what_a_worker_computed_is_told_if_it_told_it() -> None:
+    """Of each operation its part, and the sum; a plain worker tells nothing, which is no zero."""
+    for computing_s, total_s in [(None, None), (0.25, 1.0)]:
+        plan = Plan(parse(FORMULA))
+        trace = WholeTrace(len(plan), 10.0)
+        ready = plan.ready()
+        while ready:
+            operation = ready.pop()
+            trace.came(operation, 1, Trip("w1", 10.0, 11.0, computing_s), 10.0)
+            following = plan.complete(operation.index, 1)
+            ready += [] if following is None else [following]
+        told = shown(FORMULA, trace)
+        assert [one.computing_s for one in told.operations] == [computing_s] * 4
+        assert told.summary.computing_s == total_s
 
 
 def test_the_links_of_a_chain_are_not_said_to_have_waited() -> None:
@@ -183,7 +199,7 @@ def test_the_slowest_operation_and_those_that_failed_are_in_the_sample() -> None
         index = following.index
         trip = a_trip(0.0, 9.0 if index == middle else 1.0)
         if index == next_to_it:
-            trip = Trip("w2", 0.0, 1.0, (FailedAttempt("w1", "refused"),))
+            trip = Trip("w2", 0.0, 1.0, failed=(FailedAttempt("w1", "refused"),))
         trace.came(following, 1.5, trip, 0.0)
         following = plan.complete(index, 1.5)
     trace.end()
