@@ -26,6 +26,8 @@ NEEDED = ("engine", "deploy", "config", "Makefile", "docker-compose.yml", ".dock
 PATTERNS = ("*.py", "Dockerfile.*", "requirements*.txt")
 PORTS = (8080, 9001, 9002)  # that pages name
 COLUMNS = 160
+# Not a reader's: settings of a deployment, and what `make` tells a make below it (which says more).
+OF_WHO_CALLS = ("EXECUTOR_", "MAKE", "MFLAGS")
 SIGN = "\x02"  # the prompt: nothing else prints it
 CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
 INTERRUPT = b"\x03"
@@ -47,7 +49,7 @@ class Clone:
         self._make_environment(folder / ".venv")
         self._ports = dict(zip(map(str, PORTS), map(str, free_ports(len(PORTS))), strict=True))
         master = f"127.0.0.1:{self.port(8080)}"
-        variables = {k: v for k, v in os.environ.items() if not k.startswith("EXECUTOR_")}
+        variables = {k: v for k, v in os.environ.items() if not k.startswith(OF_WHO_CALLS)}
         self.variables = {
             **variables,
             "PATH": f"{os.environ['PATH']}:{self._stand_ins(folder / '.stand-ins')}",
