@@ -133,7 +133,8 @@ class DispatchSettings(Section, frozen=True, kw_only=True):
     verify: Share = 0.0
     """Share of the operations that are asked of a second worker too, and of others while those
     differ. 1.0 believes nobody alone, at twice the work; a small share finds who lies, after
-    some lies. 0 takes the examination for enough."""
+    some lies. 0 takes the examination for enough. Above 0 nothing is fused: each operation is
+    judged by itself."""
     hedge_share: Share = 0.05
     """Operations that may be asked for a second time elsewhere when they are late, as a share of
     all, while workers idle. 0 never does; more buys little: the rest is late for other reasons."""

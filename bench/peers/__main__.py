@@ -51,7 +51,11 @@ class Peer(NamedTuple):
 
 PEERS = [
     Peer(OURS, "bench.peers.ours"),
-    Peer(f"{OURS}, chains operation by operation", "bench.peers.ours", ("jobs.chain_from=0",)),
+    Peer(
+        f"{OURS}, operation by operation",
+        "bench.peers.ours",
+        ("jobs.chain_from=0", "dispatch.fuse_from=0"),
+    ),
     Peer("Dask", "bench.peers.dask_peer"),
     Peer("Ray", "bench.peers.ray_peer"),
     Peer("Celery + Redis", "bench.peers.celery_peer"),
