@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import asyncio
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,11 @@ from tornado.ioloop import IOLoop
 
 settings.register_profile("ours", deadline=None)  # a time limit would make tests depend on load
 settings.load_profile("ours")
+
+# A job in the background of a shell begins with Ctrl-C ignored, and all that it starts inherit
+# that. Our programs are to be seen ending by it, wherever the tests run.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
