@@ -5,6 +5,7 @@ a master that is not there yet, or was restarted, hears of this worker within a 
 logged when it changes, not each time.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -52,6 +53,7 @@ class Announcer:
         self._clock = clock
         self._random = random
         self._trouble: str | None = "not announced yet"
+        self._asking: asyncio.Future[Response] | None = None
 
     async def run(self) -> None:
         """Announce, again and again; cancel to stop."""
@@ -68,7 +70,9 @@ class Announcer:
     async def _announce(self) -> float | None:
         """Announce once; return in how many seconds the master wants to hear again, if it does."""
         try:
-            response = await self._request("POST", "/worker", encode(self._announcement))
+            asking = self._request("POST", "/worker", encode(self._announcement))
+            self._asking = asyncio.ensure_future(asking)
+            response = await asyncio.shield(self._asking)
         except OSError as error:
             self._in_trouble(f"the master cannot be reached ({error}); trying on")
             return None
@@ -93,7 +97,12 @@ class Announcer:
         self._trouble = what
 
     async def leave(self, port: int) -> None:
-        """Take leave, once; a master that is not there will notice by itself."""
+        """Take leave, once; a master that is not there will notice by itself.
+
+        An announcement that is on its way comes first: behind the leave it would bring us back.
+        """
+        if self._asking is not None:
+            await asyncio.gather(self._asking, return_exceptions=True)
         name = self._announcement.worker_name
         try:
             await self._request("DELETE", f"/worker/{quote(name, safe='')}?port={port}", None)

@@ -195,3 +195,23 @@ def test_a_master_that_is_not_there_does_not_keep_it_from_leaving(
     leaving(lambda announcer: announcer.leave(7), master, "w")
     assert len(master.asked) == 1
     assert "left without the master's knowing" in caplog.text
+
+
+def test_an_announcement_on_its_way_comes_before_the_leave() -> None:
+    """Behind it, it would bring back to the list a worker that is gone."""
+    done: list[str] = []
+
+    async def slow_master(method: str, _path: str, _body: bytes | None) -> Response:
+        await asyncio.sleep(0.5 if method == "POST" else 0.0)
+        done.append(method)
+        return TAKEN
+
+    async def main() -> None:
+        announcer = Announcer(Announcement("w", port=7), slow_master, LoopClock(), Random(3))
+        running = asyncio.ensure_future(announcer.run())
+        await asyncio.sleep(0.1)
+        running.cancel()
+        await announcer.leave(7)
+
+    run(main())
+    assert done == ["POST", "DELETE"]
