@@ -63,8 +63,8 @@ async def run(settings: WorkerSettings) -> int:
     async with asyncio.TaskGroup() as tasks:  # if announcing ends unforeseen, so does the worker
         announcing = tasks.create_task(announcer.run())
         await told_to_stop.wait()
+        await announcer.leave(port)
         announcing.cancel()
-    await announcer.leave(port)
     state.draining = True
     server.stop()
     await asyncio.wait((asyncio.ensure_future(state.idle()),), timeout=settings.drain_s)

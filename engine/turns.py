@@ -8,8 +8,8 @@ operations that are handled once, some microseconds each. Those that wait are se
 import asyncio
 from collections import deque
 
-ROOM = 128  # of one turn: about half a millisecond
-PIECE = 64  # what it pays to ask for room for
+ROOM = 192  # of one turn: a millisecond, or less
+PIECE = 96  # what it pays to ask for room for
 
 
 class Turns:

@@ -53,7 +53,8 @@ class Announcer:
         self._clock = clock
         self._random = random
         self._trouble: str | None = "not announced yet"
-        self._asking: asyncio.Future[Response] | None = None
+        self._in_turn = asyncio.Lock()
+        self._has_left = False
 
     async def run(self) -> None:
         """Announce, again and again; cancel to stop."""
@@ -70,9 +71,10 @@ class Announcer:
     async def _announce(self) -> float | None:
         """Announce once; return in how many seconds the master wants to hear again, if it does."""
         try:
-            asking = self._request("POST", "/worker", encode(self._announcement))
-            self._asking = asyncio.ensure_future(asking)
-            response = await asyncio.shield(self._asking)
+            async with self._in_turn:
+                if self._has_left:
+                    return None
+                response = await self._request("POST", "/worker", encode(self._announcement))
         except OSError as error:
             self._in_trouble(f"the master cannot be reached ({error}); trying on")
             return None
@@ -99,13 +101,14 @@ class Announcer:
     async def leave(self, port: int) -> None:
         """Take leave, once; a master that is not there will notice by itself.
 
-        An announcement that is on its way comes first: behind the leave it would bring us back.
+        An announcement that is on its way comes first, and none comes after: behind the leave it
+        would bring us back.
         """
-        if self._asking is not None:
-            await asyncio.gather(self._asking, return_exceptions=True)
+        self._has_left = True
         name = self._announcement.worker_name
         try:
-            await self._request("DELETE", f"/worker/{quote(name, safe='')}?port={port}", None)
+            async with self._in_turn:
+                await self._request("DELETE", f"/worker/{quote(name, safe='')}?port={port}", None)
         except OSError as error:
             log.warning("left without the master's knowing: %s", error)
 

@@ -210,8 +210,10 @@ def test_an_announcement_on_its_way_comes_before_the_leave() -> None:
         announcer = Announcer(Announcement("w", port=7), slow_master, LoopClock(), Random(3))
         running = asyncio.ensure_future(announcer.run())
         await asyncio.sleep(0.1)
-        running.cancel()
         await announcer.leave(7)
+        await asyncio.sleep(5)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
     run(main())
     assert done == ["POST", "DELETE"]
