@@ -10,7 +10,6 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
 from typing import NamedTuple
 
 from deploy.local import LocalCluster, Process
@@ -40,29 +39,13 @@ class Cluster(LocalCluster):
     ) -> None:
         self._folder = TemporaryDirectory(dir=scratch)
         data = self._folder.name if durable else ""
-        super().__init__(0, ["--data", data, *_flags(master_settings)])
-        self._worker_flags = _flags(worker_settings)
-        self._how_many = workers
+        super().__init__(
+            workers, ["--data", data, *_flags(master_settings)], _flags(worker_settings)
+        )
 
-    def __enter__(self) -> "Cluster":
-        """Start all."""
-        super().__enter__()
-        try:
-            for _ in range(self._how_many):
-                self.start_worker(*self._worker_flags)
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def stop(self) -> None:
         """Stop all, and remove the folder."""
-        self.stop()
+        super().stop()
         self._folder.cleanup()
 
     def start_crowd(self, workers: int, *, batch: int = 512, pace_ms: float = 0.0) -> Process:

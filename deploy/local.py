@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from queue import Queue
 from types import TracebackType
+from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 30.0
@@ -125,23 +126,25 @@ class LocalCluster:
         self,
         workers: int = 3,
         master_arguments: Iterable[str] = (),
+        worker_arguments: Iterable[str] = (),
         *,
         port: int = 0,
         echo: bool = False,
     ) -> None:
         self._arguments = tuple(master_arguments)
+        self._worker_arguments = tuple(worker_arguments)
         self._port = port
         self._echo = echo
         self._wanted = workers
         self.workers: list[Process] = []
         self.master: Process
 
-    def __enter__(self) -> "LocalCluster":
+    def __enter__(self) -> Self:
         """Start all, and return once each of them listens."""
         try:
             self.start_master()
             for _ in range(self._wanted):
-                self.start_worker()
+                self.start_worker(*self._worker_arguments)
         except BaseException:
             self.stop()
             raise

@@ -52,7 +52,7 @@ class Lane:
         self.job_id = job_id
         self.fusion = fusion
         self.trace_parent = trace_parent
-        self.attempts: dict[int, Attempts] = {}  # of the operations that have failed before
+        self.attempts: dict[int, Attempts] = {}  # of what failed or was aboard at a death
         self.failed: dict[int, tuple[FailedAttempt, ...]] = {}  # and what is told of it
         self._queue = queue
         self._turns = turns
@@ -67,23 +67,28 @@ class Lane:
             piece = operations[start : start + PIECE]
             if len(piece) == PIECE:
                 await self._turns.take(PIECE)
+                self._refuse_if_spoilt()
             self._awaited.update([operation.index for operation in piece])
             self._queue.enqueue(self, piece, since)
 
     async def results(self) -> list[Arrival]:
-        """Wait until something came back, and return all that did, each operation once.
+        """Wait until something came back, and return it, each operation once.
 
-        Of much that came, the first part is returned, in a turn that has room for it.
+        Of much that came, the first part is returned, in a turn that has room for it. Raises
+        `ResultsWithdrawn` when what came before cannot be believed any more.
         """
         if not self._arrived:
             self._arrival = asyncio.get_running_loop().create_future()
             await self._arrival
-        if self._is_spoilt:
-            raise ResultsWithdrawn("it used results of a worker that was found lying")
         if len(self._arrived) >= PIECE:
             await self._turns.take(PIECE)
+        self._refuse_if_spoilt()
         arrived = self._arrived
         return [arrived.popleft() for _ in range(min(len(arrived), PIECE))]
+
+    def _refuse_if_spoilt(self) -> None:
+        if self._is_spoilt:
+            raise ResultsWithdrawn("it used results of a worker that was found lying")
 
     def close(self) -> None:
         """Forget what has not come back: its replies will be let go."""
@@ -208,16 +213,14 @@ class Call:
     def links(self) -> Iterator[tuple[Lane, Link]]:
         """Iterate over the operations that only travel along, and whose they are."""
         if self.spans:
-            for (lane, _, _), steps in zip(self.load, self._portions(self.steps), strict=True):
+            for (lane, _, _), steps in zip(self.load, self._portions(), strict=True):
                 for link in steps[1:]:
                     assert isinstance(link, Link)  # noqa: S101  # the load is the others
                     yield lane, link
 
     def under_way(self, lane: Lane) -> Iterator[UnderWay]:
         """Iterate over what a lane has aboard, the links too."""
-        for (owner, operation, since), aboard in zip(
-            self.load, self._portions(self.steps), strict=True
-        ):
+        for (owner, operation, since), aboard in zip(self.load, self._portions(), strict=True):
             if owner is lane and lane.awaits(operation):
                 failed = lane.failed.get(operation.index, ())
                 for step in aboard:
@@ -230,7 +233,7 @@ class Call:
         came = zip([step.index for step in self.steps], results, strict=True)
         return [list(islice(came, span)) if span > 1 else next(came)[1] for span in self.spans]
 
-    def _portions(self, steps: Sequence[Step]) -> Iterator[list[Step]]:
-        following = iter(steps)
+    def _portions(self) -> Iterator[list[Step]]:
+        following = iter(self.steps)
         for span in self.spans or [1] * len(self.load):
             yield list(islice(following, span))

@@ -155,7 +155,7 @@ class JobsSettings(Section, frozen=True, kw_only=True):
     than a shorter job saves. 0: never."""
     chain_from: Annotated[int, Meta(ge=0)] = 32
     """Operations, each waiting for the one before only, from which on such a run travels to one
-    worker in one call. Shorter ones are spread over the pool, operation by operation. 0: never."""
+    worker in one call, however little waits. 0: never."""
     trace_operations: Annotated[int, Meta(ge=0)] = 200_000
     """Operations of finished jobs whose history is kept in memory, some 70 bytes each."""
     large_bytes: Count = 16 * 1024

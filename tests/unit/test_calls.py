@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from engine.calls import Lane
+from engine.errors import ResultsWithdrawn
 from engine.expression.parser import parse
 from engine.job import JobId, Operation
 from engine.plan import Plan
@@ -75,6 +78,27 @@ def test_much_is_put_and_comes_back_in_pieces_and_nothing_is_lost() -> None:
             assert len(arrived) <= PIECE
             came += [operation for operation, *_ in arrived]
         assert came == many
+
+    asyncio.run(main())
+
+
+def test_nothing_that_came_is_used_once_a_lie_is_known_though_it_waits_for_its_turn() -> None:
+    """The last piece could end the job, and an end never changes."""
+
+    async def main() -> None:
+        turns, many = Turns(), operations(PIECE)
+        lane = Lane(JobId(1), NoQueue(), Plan(parse("1+2")).fusion, turns)
+        await lane.put(many, 0.0)
+        for operation in many:
+            lane.deliver(operation, 3, FIRST, 0.0)
+        await turns.take(ROOM)
+        other = asyncio.ensure_future(turns.take(ROOM))  # and another one's comes first
+        waiting = asyncio.ensure_future(lane.results())
+        await asyncio.sleep(0)
+        lane.spoil()
+        await other
+        with pytest.raises(ResultsWithdrawn):
+            await waiting
 
     asyncio.run(main())
 
