@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from engine.roof import prefer_throughput
 from tests.simulation.script import Report, figures, simulate, simulate_power_cuts
 
 Runner = Callable[[str], Report]
@@ -28,7 +29,7 @@ def main() -> int:
     if asked.history:
         reports = [_told(runner(seed), asked) for seed in seeds]
     else:
-        with multiprocessing.get_context("spawn").Pool(asked.jobs) as pool:
+        with multiprocessing.get_context("spawn").Pool(asked.jobs, prefer_throughput) as pool:
             ran = pool.imap_unordered(functools.partial(figures, runner), seeds, chunksize=4)
             reports = [_told(report, asked) for report in ran]
     print(_summary(reports, time.monotonic() - began))
