@@ -30,7 +30,7 @@ from engine.settings import DispatchSettings
 from engine.tally import Tally
 from engine.trace import FailedAttempt, Trip, UnderWay
 from engine.transport import Transport
-from engine.turns import PIECE, ROOM, Turns
+from engine.turns import PIECE, Turns
 from engine.unconfirmed import Unconfirmed
 from engine.verification import Verification
 from engine.wakefulness import Wakefulness
@@ -173,7 +173,7 @@ class Dispatcher:
         if self._pool.kinds != self._kinds:
             self._kinds = self._pool.kinds
             self._queue.arrange(self._kinds)
-        room = ROOM
+        room = self._turns.room
         for takes in self._pool.abilities():
             room -= self._pump_for(takes, room, now)
             if room <= 0:

@@ -7,18 +7,37 @@ operations that are handled once, some microseconds each. Those that wait are se
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-ROOM = 192  # of one turn: a millisecond, or less
+ROOM = 192  # of one turn: a millisecond or two
+SHORT_ROOM = 32  # while somebody hurries, who has a dozen turns to go through
 PIECE = 96  # what it pays to ask for room for
+FEW = 8  # that hurry: what many wait for comes soonest when most is done in a turn
 
 
 class Turns:
     """Hands out the room of each turn."""
 
-    def __init__(self, room: int = ROOM) -> None:
-        self._room = self._left = room
+    def __init__(self) -> None:
+        self._hurrying = 0
+        self._room = self._left = ROOM
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
         self._is_scheduled = False
+
+    @property
+    def room(self) -> int:
+        """How much is to be done in one turn at the most, from the next one on."""
+        return SHORT_ROOM if 0 < self._hurrying <= FEW else ROOM
+
+    @contextmanager
+    def hurrying(self) -> Iterator[None]:
+        """Keep turns short: what is little work itself goes through many of them."""
+        self._hurrying += 1
+        try:
+            yield
+        finally:
+            self._hurrying -= 1
 
     async def take(self, cost: int) -> None:
         """Return in a turn that has room for `cost`. What exceeds all room has a turn to itself."""
@@ -40,7 +59,7 @@ class Turns:
 
     def _begin_turn(self) -> None:
         self._is_scheduled = False
-        self._left = self._room
+        self._room = self._left = self.room
         while self._waiting and self._fits(self._waiting[0][1]):
             has_room, cost = self._waiting.popleft()
             if not has_room.done():  # nor cancelled

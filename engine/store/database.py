@@ -21,7 +21,7 @@ from engine.store.base import Counts, Status
 from engine.store.lock import DirectoryLock
 from engine.store.rows import GET, LARGEST_ID, PAGE, UNFINISHED, to_job
 from engine.store.schema import APPLICATION_ID, MIGRATIONS, Migration
-from engine.store.transaction import Transaction, Write, Written
+from engine.store.transaction import Add, Finish, Prune, Transaction, Value, Write, Written
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ FILE = "jobs.sqlite3"
 LOCK = "jobs.lock"
 CHECKED_BYTES = 512 * 1024 * 1024  # quick_check reads it in 0.3 s, or in 2 s from a slow disk
 CACHE_KIB = 16 * 1024  # holds a group of large tasks, so that it reaches the WAL only at its commit
+OPEN_JOBS = 10_000  # as many as are kept in mind, in a megabyte
 WAL_BYTES = 64 * 1024 * 1024  # what the WAL is cut to after an exceptionally large group
 
 
@@ -44,6 +45,7 @@ class Database:
         self._lock = DirectoryLock(directory / LOCK)
         self._connection: sqlite3.Connection | None = None
         self._last = 0  # the last id given
+        self._open_jobs: set[int] = set()  # some of the unfinished: no statement asks for them
 
     # Opening and closing
 
@@ -190,30 +192,62 @@ class Database:
         When this raises, nothing of the group has happened.
         """
         connection = self._open_connection()
+        transaction = Transaction(connection, self._last, self.counts, self._open_jobs)
+        prunes = [write for write in group if isinstance(write, Prune)]
         try:
             with self._errors("written"):
-                connection.execute("BEGIN IMMEDIATE")
-                crash_point("write.begun")
-                transaction = Transaction(connection, self._last, self.counts)
-                results = transaction.carry_out(group)
-                crash_point("write.before_commit")
-                self._commit(connection)
-                crash_point("write.committed")
+                added = transaction.add([write for write in group if isinstance(write, Add)])
+                ended = transaction.finish([write for write in group if isinstance(write, Finish)])
+                forgotten = self._carry_out(connection, transaction, prunes)
         except BaseException:
             self._roll_back(connection)
             raise
         self._last, self.counts = transaction.last, transaction.counts
-        return results
+        self._remember(transaction)
+        results: dict[type[Write], Iterator[Written]] = {
+            Add: iter(added),
+            Finish: iter(ended),
+            Prune: iter(forgotten),
+        }
+        return [next(results[type(write)]) for write in group]
 
-    def _commit(self, connection: sqlite3.Connection) -> None:
-        """Commit and sync: what is written is durable when this returns."""
+    def _carry_out(
+        self, connection: sqlite3.Connection, transaction: Transaction, prunes: list[Prune]
+    ) -> list[int]:
+        statements, forgotten = transaction.statements, []
+        if len(statements) == 1 and not prunes:
+            crash_point("write.before_commit")
+            self._commit(connection, *statements[0])  # which SQLite makes a transaction by itself
+        elif statements or prunes:
+            connection.execute("BEGIN IMMEDIATE")
+            crash_point("write.begun")
+            for statement in statements:
+                connection.execute(*statement)
+                crash_point("write.half_written")
+            forgotten = [transaction.prune(prune) for prune in prunes]
+            crash_point("write.before_commit")
+            self._commit(connection, "COMMIT")
+        crash_point("write.committed")
+        return forgotten
+
+    def _commit(
+        self, connection: sqlite3.Connection, statement: str, values: Sequence[Value] = ()
+    ) -> None:
+        """Execute what commits and syncs: what is written is durable when this returns."""
         try:
-            connection.execute("COMMIT")
+            connection.execute(statement, values)
         except sqlite3.Error as error:
             # A full disk took nothing. Anything else may be a failed sync: what the kernel kept
             # of it is unknown, and a second sync that succeeds would prove nothing.
             self.broken = self.broken or _primary_code(error) != sqlite3.SQLITE_FULL
             raise
+
+    def _remember(self, transaction: Transaction) -> None:
+        """Know by heart which jobs are open, as far as they were added lately."""
+        self._open_jobs.update(transaction.added)
+        self._open_jobs.difference_update(transaction.ended)
+        while len(self._open_jobs) > OPEN_JOBS:
+            self._open_jobs.pop()
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         if not connection.in_transaction:

@@ -2,7 +2,9 @@
 
 A job is written once and its outcome once, each as a row of its own: a primary key is what keeps
 an outcome from changing, and a long task is not copied when its job ends. `unfinished` is what a
-start reads; the two partial indexes make a page of one status cost what it shows.
+start reads; the two partial indexes make a page of one status cost what it shows. What follows
+from a row follows by triggers: so a new job or an outcome is one statement, which is a transaction
+by itself, and a thread beside a busy event loop has to get hold of the interpreter only once.
 """
 
 Migration = tuple[str, ...]
@@ -38,5 +40,14 @@ MIGRATIONS: tuple[Migration, ...] = (
         # The last id ever given: jobs are forgotten, their numbers are not.
         "CREATE TABLE last_job (job_id INTEGER NOT NULL) STRICT",
         "INSERT INTO last_job VALUES (0)",
+    ),
+    (
+        """CREATE TRIGGER job_added AFTER INSERT ON jobs BEGIN
+            INSERT INTO unfinished VALUES (NEW.job_id);
+            UPDATE last_job SET job_id = NEW.job_id;
+        END""",
+        """CREATE TRIGGER job_ended AFTER INSERT ON outcomes BEGIN
+            DELETE FROM unfinished WHERE job_id = NEW.job_id;
+        END""",
     ),
 )

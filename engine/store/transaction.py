@@ -1,13 +1,13 @@
-"""A group of writes: what each of them comes to, and its rows.
+"""A group of writes: what each of them comes to, and the statements that write it.
 
 It is decided in memory and written in few statements of many rows. Each statement lets go of the
-interpreter's lock and, beside a busy event loop, may wait milliseconds to get it back: 500 jobs
-cost a dozen statements and not two thousand.
+interpreter's lock several times and, beside a busy event loop, may wait milliseconds to get it
+back: 500 jobs cost a few statements and not two thousand, and one job costs one.
 """
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import accumulate
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from engine.store.base import Counts, NewJob, key_reused
 from engine.store.rows import GET, LARGEST_ID, size_of, to_job
 
 Value = int | float | str | None
+Statement = tuple[str, Sequence[Value]]
 PRUNED_BYTES = 4 * 1024 * 1024  # freeing the pages of as much text takes 20 ms
 
 _Known = dict[str, tuple[str, Job]]  # idempotency key -> its fingerprint and job
@@ -54,8 +55,8 @@ Write = Add | Finish | Prune
 Written = list[Job] | bool | int | IdempotencyConflict
 
 
-# Statements of many rows come in these sizes, so that each is prepared once: 500 rows are six.
-_SIZES = tuple(1 << power for power in range(9, -1, -1))
+# Statements of many rows come in these sizes, so that each is prepared once: 500 rows are five.
+_SIZES = (512, 256, 128, 64, 32, 16, *range(15, 0, -1))
 
 
 def _with_rows(statement: str, width: int) -> dict[int, str]:
@@ -73,7 +74,6 @@ _SELECT_KEYS = _with_rows(
 
 _THESE = "WHERE job_id IN (SELECT value FROM json_each(?))"
 _WHICH_UNFINISHED = f"SELECT json_group_array(job_id) FROM unfinished {_THESE}"  # noqa: S608
-_NO_LONGER_UNFINISHED = f"DELETE FROM unfinished {_THESE}"  # noqa: S608
 _COUNT_FAILED = f"SELECT count(error) FROM outcomes {_THESE}"  # noqa: S608
 _OLDEST = (
     "SELECT job_id, task_bytes FROM outcomes CROSS JOIN jobs USING (job_id) ORDER BY job_id LIMIT ?"
@@ -89,39 +89,39 @@ _FORGET = tuple(
 
 
 class Transaction:
-    """What a group of writes comes to, and its rows. `last` and `counts` hold once it commits."""
+    """What a group of writes comes to: `last`, `counts`, `added` and `ended` hold once it commits.
 
-    def __init__(self, connection: sqlite3.Connection, last: int, counts: Counts) -> None:
+    `open_jobs` are some of the jobs that have not ended; of others the record is asked. Jobs are
+    to be added first, then finished, and forgotten when `statements` have been executed.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        last: int,
+        counts: Counts,
+        open_jobs: Container[int] = frozenset(),
+    ) -> None:
         self.last = last
         self.counts = counts
+        self.added = range(last + 1, last + 1)
+        self.ended: list[JobId] = []
+        self.statements: list[Statement] = []
+        self._open_jobs = open_jobs
         self._execute = connection.execute
-
-    def carry_out(self, group: Sequence[Write]) -> list[Written]:
-        """Write the rows of a group; return what each write comes to, in the order given."""
-        results: dict[type[Write], Iterator[Written]] = {
-            Add: iter(self._add([write for write in group if isinstance(write, Add)])),
-            Finish: iter(self._finish([write for write in group if isinstance(write, Finish)])),
-            Prune: iter([self._prune(write) for write in group if isinstance(write, Prune)]),
-        }
-        return [next(results[type(write)]) for write in group]
 
     # Adding
 
-    def _add(self, adds: list[Add]) -> list[list[Job] | IdempotencyConflict]:
+    def add(self, adds: list[Add]) -> list[list[Job] | IdempotencyConflict]:
+        """Return what becomes of each: its jobs, or why there are none."""
         known = self._known([new.key for add in adds for new in add.new if new.key is not None])
-        first = self.last + 1
         jobs: list[Value] = []
         keys: list[Value] = []
         results = [self._add_one(add, known, jobs, keys) for add in adds]
-        if self.last >= first:
-            self._insert(_INSERT_JOBS, 4, jobs)
-            self._execute(
-                "INSERT INTO unfinished SELECT job_id FROM jobs WHERE job_id >= ?", (first,)
-            )
-            self._insert(_INSERT_KEYS, 3, keys)
-            crash_point("write.added")
-            self._execute("UPDATE last_job SET job_id = ?", (self.last,))
-            self._change(unfinished=self.last + 1 - first)
+        self.added = range(self.added.start, self.last + 1)
+        self._change(unfinished=len(self.added))
+        self._insert(_INSERT_JOBS, 4, jobs)
+        self._insert(_INSERT_KEYS, 3, keys)
         return results
 
     def _known(self, keys: list[str]) -> _Known:
@@ -157,11 +157,9 @@ class Transaction:
 
     # Finishing
 
-    def _finish(self, finishes: list[Finish]) -> list[bool]:
-        if not finishes:
-            return []
-        asked = [finish.job_id for finish in finishes if 0 < finish.job_id <= LARGEST_ID]
-        open_jobs = self._unfinished(asked)
+    def finish(self, finishes: list[Finish]) -> list[bool]:
+        """Return which of these outcomes are the first of their jobs."""
+        open_jobs = self._unfinished([finish.job_id for finish in finishes])
         rows: list[Value] = []
         failed = 0
         results = []
@@ -170,25 +168,27 @@ class Transaction:
             results.append(first)
             if first:
                 open_jobs.remove(finish.job_id)
+                self.ended.append(finish.job_id)
                 error = finish.outcome.error
                 rows += (finish.job_id, finish.now, finish.answer, error, finish.outcome.detail)
                 failed += error is not None
-        ended = len(rows) // 5
-        if ended:
-            self._execute(_NO_LONGER_UNFINISHED, (json.dumps(rows[::5]),))
-            crash_point("write.half_finished")
-            self._insert(_INSERT_OUTCOMES, 5, rows)
-            self._change(unfinished=-ended, succeeded=ended - failed, failed=failed)
+        ended = len(self.ended)
+        self._change(unfinished=-ended, succeeded=ended - failed, failed=failed)
+        self._insert(_INSERT_OUTCOMES, 5, rows)
         return results
 
     def _unfinished(self, ids: list[JobId]) -> set[int]:
-        (found,) = self._execute(_WHICH_UNFINISHED, (json.dumps(ids),)).fetchone()
-        return set(json.loads(found))
+        found: set[int] = {one for one in ids if one in self._open_jobs or one in self.added}
+        asked = [one for one in ids if one not in found and 0 < one <= LARGEST_ID]
+        if asked:
+            (others,) = self._execute(_WHICH_UNFINISHED, (json.dumps(asked),)).fetchone()
+            found.update(json.loads(others))
+        return found
 
     # Forgetting
 
-    def _prune(self, prune: Prune) -> int:
-        """Forget as many as asked, or as many as have `PRUNED_BYTES` together: at least one."""
+    def prune(self, prune: Prune) -> int:
+        """Forget as many as asked, or as have `PRUNED_BYTES` together: at once, at least one."""
         surplus = max(0, self.counts.succeeded + self.counts.failed - prune.keep)
         found = dict(self._rows(_OLDEST, min(surplus, prune.at_most)))
         if prune.older_than is not None:
@@ -209,8 +209,9 @@ class Transaction:
     # Both
 
     def _insert(self, statements: dict[int, str], width: int, values: list[Value]) -> None:
-        for part in _parts(values, width):
-            self._execute(statements[len(part) // width], part)
+        self.statements += [
+            (statements[len(part) // width], part) for part in _parts(values, width)
+        ]
 
     def _change(self, unfinished: int = 0, succeeded: int = 0, failed: int = 0) -> None:
         self.counts = Counts(

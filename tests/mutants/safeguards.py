@@ -389,13 +389,8 @@ SAFEGUARDS = (
         STORE + "test_a_process_that_is_killed_loses_nothing_that_it_acknowledged",
         (
             "engine/store/database.py",
-            '            connection.execute("COMMIT")\n        except',
-            "            pass\n        except",
-        ),
-        (
-            "engine/store/database.py",
-            '                connection.execute("BEGIN IMMEDIATE")\n                crash_point',
-            '                if not connection.in_transaction:\n                    connection.execute("BEGIN IMMEDIATE")\n                crash_point',
+            "            connection.execute(statement, values)\n        except",
+            '            if not connection.in_transaction:\n                connection.execute("BEGIN IMMEDIATE")\n            connection.execute(statement, values)\n        except',
         ),
     ),
     without(
@@ -419,8 +414,8 @@ SAFEGUARDS = (
         ),
         (
             "engine/store/transaction.py",
-            "open_jobs = self._unfinished(asked)",
-            "open_jobs = set(asked)",
+            "open_jobs = self._unfinished([finish.job_id for finish in finishes])",
+            "open_jobs: set[int] = {finish.job_id for finish in finishes}",
         ),
     ),
     without(

@@ -11,7 +11,7 @@ from engine.expression.parser import parse
 from engine.job import JobId, Operation
 from engine.plan import Plan
 from engine.trace import Trip
-from engine.turns import PIECE, ROOM, Turns
+from engine.turns import PIECE, ROOM, SHORT_ROOM, Turns
 from tests.builders import an_operation, operations
 
 FIRST, SECOND = Trip("w1", 1.0, 2.0), Trip("w2", 1.0, 3.0)
@@ -103,11 +103,12 @@ def test_nothing_that_came_is_used_once_a_lie_is_known_though_it_waits_for_its_t
     asyncio.run(main())
 
 
-def turns_until(count: int, cost: int) -> list[int]:
+def turns_until(count: int, cost: int, turns: Turns | None = None) -> list[int]:
     """Return in which turn of the loop each of `count` pieces found room."""
+    turns = turns or Turns()
 
     async def main() -> list[int]:
-        turns, turn, found = Turns(), 0, [-1] * count
+        turn, found = 0, [-1] * count
 
         async def find(which: int) -> None:
             await turns.take(cost)
@@ -147,3 +148,17 @@ def test_who_was_cancelled_while_it_waited_takes_no_room() -> None:
         await stays
 
     asyncio.run(main())
+
+
+def test_a_turn_has_less_room_while_somebody_hurries() -> None:
+    """From the next turn on, and until the last of them is through."""
+
+    def most_in_a_turn(turns: Turns) -> int:
+        found = turns_until(3 * ROOM, 1, turns)
+        return max(found.count(turn) for turn in found if turn > found[0])
+
+    turns = Turns()
+    assert most_in_a_turn(turns) == ROOM
+    with turns.hurrying(), turns.hurrying():
+        assert most_in_a_turn(turns) == SHORT_ROOM
+    assert most_in_a_turn(turns) == ROOM

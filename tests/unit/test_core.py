@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from engine.clock import LoopClock
-from engine.core import Engine
+from engine.core import SMALL_TASK, Engine
 from engine.fusion import Fusion
 from engine.job import Job, JobId, Operation
 from engine.planner import Planner
 from engine.settings import JobsSettings, LimitsSettings
 from engine.store.memory import MemoryStore
 from engine.trace import Arrival
-from engine.turns import Turns
+from engine.turns import FEW, ROOM, SHORT_ROOM, Turns
 from tests.simulation.loop import run
 
 
@@ -37,11 +37,11 @@ class IdleExecutor:
         return IdleLane()
 
 
-def with_engine(scenario: Callable[[Engine], Awaitable[None]]) -> None:
+def with_engine(scenario: Callable[[Engine], Awaitable[None]], turns: Turns | None = None) -> None:
     """Run a scenario on an engine of its own, in virtual time."""
+    turns = turns or Turns()
 
     async def main() -> None:
-        turns = Turns()
         engine = Engine(
             MemoryStore(),
             IdleExecutor(),
@@ -84,3 +84,26 @@ def test_everybody_who_waits_for_a_job_is_told_of_its_end() -> None:
         assert await asyncio.gather(*waiting) == [cancelled] * 3
 
     with_engine(scenario)
+
+
+def test_turns_are_short_while_a_small_job_is_in_hand_and_only_then() -> None:
+    """A job of many operations gains nothing by it, and many small ones neither."""
+    turns = Turns()
+
+    async def scenario(engine: Engine) -> None:
+        await engine.submit("+".join(["1"] * SMALL_TASK))
+        await asyncio.sleep(1)
+        assert turns.room == ROOM
+        small = [await engine.submit("1+1") for _ in range(FEW)]
+        await asyncio.sleep(1)
+        assert turns.room == SHORT_ROOM
+        one_more = await engine.submit("1+1")
+        await asyncio.sleep(1)
+        assert turns.room == ROOM
+        for job in (*small, one_more):
+            await engine.cancel(job.job_id)
+        await engine.submit("2" * SMALL_TASK)  # has its answer by itself
+        await asyncio.sleep(1)
+        assert turns.room == ROOM
+
+    with_engine(scenario, turns)

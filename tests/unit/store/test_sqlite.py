@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +22,7 @@ from engine.store.database import FILE, Database
 from engine.store.rows import PAGE, UNFINISHED
 from engine.store.schema import APPLICATION_ID, MIGRATIONS
 from engine.store.sqlite import GROUP_ROWS, SqliteStore
+from engine.store.transaction import Value
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[3]
@@ -62,8 +63,10 @@ class Watched(Database):
         super().__init__(directory)
         self.commits: list[int] = []
 
-    def _commit(self, connection: sqlite3.Connection) -> None:
-        super()._commit(connection)
+    def _commit(
+        self, connection: sqlite3.Connection, statement: str, values: Sequence[Value] = ()
+    ) -> None:
+        super()._commit(connection, statement, values)
         self.commits.append(connection.execute("SELECT count(*) FROM jobs").fetchone()[0])
 
 
@@ -223,6 +226,47 @@ def test_all_that_is_asked_in_one_turn_is_one_commit(tmp_path: Path) -> None:
     run(SqliteStore(tmp_path, lambda _: database), law)
 
 
+def test_what_concerns_one_job_is_one_statement_that_commits_by_itself(tmp_path: Path) -> None:
+    """Each statement may have to wait for the interpreter, beside a loop that never idles."""
+    statements: list[str] = []
+
+    class Traced(Database):
+        def _connect(self) -> sqlite3.Connection:
+            connection = super()._connect()
+            connection.set_trace_callback(statements.append)
+            return connection
+
+    async def law(store: SqliteStore) -> None:
+        statements.clear()
+        (job,) = await added(store, "1")
+        assert await store.finish(job.job_id, ANSWER, 2.0)
+        assert not await store.finish(job.job_id, ANSWER, 3.0)
+        asked = list(dict.fromkeys(statements))  # each is told for each of its triggers too
+        assert [statement.split("(")[0] for statement in asked] == [
+            "INSERT INTO jobs VALUES ",
+            "INSERT INTO outcomes VALUES ",
+            "SELECT json_group_array",
+        ]
+
+    run(SqliteStore(tmp_path, Traced), law)
+
+
+def test_jobs_that_are_not_kept_in_mind_are_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many are unfinished, each takes one outcome, and each is counted."""
+    monkeypatch.setattr("engine.store.database.OPEN_JOBS", 3)
+
+    async def law(store: SqliteStore) -> None:
+        jobs = await added(store, *"123456789")
+        first = [await store.finish(job.job_id, ANSWER, 2.0) for job in jobs]
+        again = [await store.finish(job.job_id, ANSWER, 3.0) for job in jobs]
+        assert (first, again) == ([True] * 9, [False] * 9)
+        assert store.counts == Counts(succeeded=9)
+
+    run(SqliteStore(tmp_path), law)
+
+
 def test_a_group_is_bounded_in_number(tmp_path: Path) -> None:
     """A read that comes after many writes does not wait for all of them."""
     database = Watched(tmp_path)
@@ -370,7 +414,7 @@ class Refusing:
     def __init__(self, code: int) -> None:
         self._code = code
 
-    def execute(self, _: str) -> None:
+    def execute(self, *_: object) -> None:
         """Fail."""
         error = sqlite3.OperationalError("refused")
         error.sqlite_errorcode = self._code
@@ -392,7 +436,7 @@ def test_only_a_full_disk_may_fail_a_commit_without_breaking_the_store(
     """Of anything else it is unknown what the kernel kept."""
     database = Database(tmp_path)
     with pytest.raises(sqlite3.OperationalError):
-        database._commit(Refusing(code))  # type: ignore[arg-type]
+        database._commit(Refusing(code), "COMMIT")  # type: ignore[arg-type]
     assert database.broken is final
 
 
