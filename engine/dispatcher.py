@@ -170,6 +170,7 @@ class Dispatcher:
     def _pump(self) -> None:
         self._pump_scheduled = False
         now = self._clock.now()
+        self._wakefulness.look(now)
         if self._pool.kinds != self._kinds:
             self._kinds = self._pool.kinds
             self._queue.arrange(self._kinds)

@@ -25,3 +25,13 @@ def test_sleep_is_noticed_before_the_heartbeat_has_noticed_it() -> None:
     """On waking, time-outs may fire before the next tick: they are excused too."""
     wakefulness = Wakefulness(0.0, longest_gap_s=0.5)
     assert wakefulness.slept_since(0.0, 10.0)
+
+
+def test_who_is_asked_after_the_sleep_is_not_excused_by_it() -> None:
+    """Though the heartbeat notices the sleep only after that."""
+    wakefulness = Wakefulness(0.0, longest_gap_s=0.5)
+    wakefulness.look(10.0)
+    assert wakefulness.slept_since(9.9, 10.1)
+    assert not wakefulness.slept_since(10.0, 10.1)
+    assert wakefulness.beat(10.2) == 10.2
+    assert not wakefulness.slept_since(10.0, 10.3)
