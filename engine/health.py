@@ -71,15 +71,11 @@ class HealthMonitor:
     async def _until_next_tick(self) -> None:
         self._wake.clear()
         due = self._clock.now() + TICK_S
-        tick = asyncio.ensure_future(self._clock.sleep(TICK_S))
-        wake = asyncio.ensure_future(self._wake.wait())
         try:
-            await asyncio.wait((tick, wake), return_when=asyncio.FIRST_COMPLETED)
-            if tick.done():
-                self._lags.append(max(0.0, self._clock.now() - due))
-        finally:
-            tick.cancel()
-            wake.cancel()
+            async with asyncio.timeout(TICK_S):
+                await self._wake.wait()
+        except TimeoutError:
+            self._lags.append(max(0.0, self._clock.now() - due))
 
     def _tick(self) -> None:
         now = self._clock.now()
