@@ -92,8 +92,8 @@ class Lane:
 
     def close(self) -> None:
         """Forget what has not come back: its replies will be let go."""
-        self._awaited.clear()
         self._queue.withdraw(self)
+        self._awaited.clear()
 
     def spoil(self) -> None:
         """Let the job start afresh: what it was given cannot be believed any more."""
@@ -104,6 +104,11 @@ class Lane:
     def awaits(self, operation: Operation) -> bool:
         """Return whether the result of `operation` is still wanted."""
         return operation.index in self._awaited
+
+    @property
+    def is_awaiting(self) -> bool:
+        """Whether any result is still wanted."""
+        return bool(self._awaited)
 
     def deliver(
         self,

@@ -137,6 +137,10 @@ class Dispatcher:
     def withdraw(self, lane: Lane) -> None:
         """Take what a lane has waiting out of the queue, and forget the lane."""
         self._queue.drop(lane)
+        if lane.attempts and self._again:
+            self._again = deque(entry for entry in self._again if entry[0] is not lane)
+        if self._unconfirmed and lane.is_awaiting:  # else nothing of it is there
+            self._unconfirmed.drop(lane)
         if self._lanes.get(lane.job_id) is lane:
             del self._lanes[lane.job_id]
             if self._verification is not None:
@@ -201,7 +205,7 @@ class Dispatcher:
 
     def _load(self, worker: Worker, now: float) -> Call | None:
         limit = self._pool.batch_limit(worker)
-        again = self._take_again(worker, limit)
+        again = self._take_again(worker, min(limit, self._spread(len(self._again), worker)))
         if again is None:
             return None
         if again and self._attempts(again[0]).alone:
@@ -240,8 +244,12 @@ class Dispatcher:
         else hundreds of quick workers would get one operation each, and the master do nothing else.
         """
         waiting = self._queue.count(worker.operations)
-        share = -(-waiting // max(1, self._pool.places(worker.operations)))
+        share = self._spread(waiting, worker)
         return share if waiting <= SPREAD else max(share, self._pool.worth_a_call(worker))
+
+    def _spread(self, count: int, worker: Worker) -> int:
+        """Return how many of `count` operations are one place's part of them."""
+        return -(-count // max(1, self._pool.places(worker.operations)))
 
     def _take_again(self, worker: Worker, limit: int) -> Load | None:
         """Take retries that this worker may have, within the retry budget; one alone if need be.
@@ -274,7 +282,7 @@ class Dispatcher:
 
     def _take_unconfirmed(self, worker: Worker, at_most: int) -> Load:
         """Take a share of what another one's word is awaited for. This is no retry: no budget."""
-        share = -(-len(self._unconfirmed) // max(1, self._pool.places(worker.operations)))
+        share = self._spread(len(self._unconfirmed), worker)
         taken = self._unconfirmed.take(
             worker.key, worker.operations, min(share, at_most), self._is_nobody_left
         )
@@ -533,7 +541,7 @@ class Dispatcher:
     def _after(self, delay_s: float, entries: Load) -> None:
         def due() -> None:
             del self._timers[timer]
-            self._again.extend(entries)
+            self._again.extend([entry for entry in entries if entry[0].awaits(entry[1])])
             self.kick()
 
         timer = asyncio.get_running_loop().call_later(delay_s, due)

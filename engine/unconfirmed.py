@@ -25,7 +25,7 @@ class Unconfirmed(Generic[Owner, Witness]):
         self._count = 0
 
     def __len__(self) -> int:
-        """Return how many operations wait, those that nobody wants any more among them."""
+        """Return how many operations wait."""
         return self._count
 
     def __iter__(self) -> Iterator[Entry[Owner]]:
@@ -60,3 +60,13 @@ class Unconfirmed(Generic[Owner, Witness]):
                     del self._waiting[name, asked]
         self._count -= len(taken)
         return taken
+
+    def drop(self, owner: Owner) -> None:
+        """Let go of all that waits for an owner."""
+        for place, entries in list(self._waiting.items()):
+            kept = deque(entry for entry in entries if entry[0] is not owner)
+            self._count -= len(entries) - len(kept)
+            if kept:
+                self._waiting[place] = kept
+            else:
+                del self._waiting[place]

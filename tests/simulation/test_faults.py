@@ -738,6 +738,27 @@ def test_row_25_without_workers_jobs_wait_and_go_on_with_the_first() -> None:
     play(scenario)
 
 
+def test_row_26_what_was_cancelled_waits_for_no_worker_any_more() -> None:
+    """What had failed and was to be tried again is not counted as queued."""
+
+    async def scenario(world: World) -> None:
+        workers = await world.with_live(2)
+        slow_operations(*workers)
+        job_ids = [await world.submit("1*2+3*4") for _ in range(6)]
+        await a_call_in_hand(world, workers[0])
+        for worker in workers:
+            worker.crash()
+        await world.pass_time(5.0)
+        dispatcher = world.running.dispatcher
+        assert dispatcher.queued
+        for job_id in job_ids:
+            await world.engine.cancel(job_id)
+        await world.pass_time(5.0)
+        assert dispatcher.queued == 0
+
+    play(scenario)
+
+
 def test_row_26_when_all_workers_die_in_the_middle_operations_wait() -> None:
     """Nothing fails in two minutes without them; then it goes on."""
 

@@ -52,3 +52,12 @@ def test_when_nobody_else_is_left_it_goes_to_one_that_was_asked() -> None:
 def test_what_waits_can_be_seen() -> None:
     """For those who ask what a job waits for."""
     assert sorted(indexes(list(waiting("a", "b", "a")))) == [0, 1, 2]
+
+
+def test_what_nobody_wants_any_more_is_let_go() -> None:
+    """All of one owner, and nothing of another."""
+    queue = waiting("a", "b", "a")
+    queue.put(("another job", an_operation(7), 0.0), frozenset("a"))
+    queue.drop("job")
+    assert len(queue) == 1
+    assert indexes(queue.take("b", ALL, 9, somebody)) == [7]
