@@ -98,6 +98,13 @@ class Dispatcher:
         """How many operations are at workers."""
         return self._in_flight
 
+    def oldest_calls(self) -> dict[WorkerKey, Call]:
+        """Return the call that each worker has had longest, of those that have one."""
+        oldest: dict[WorkerKey, Call] = {}
+        for call in self._calls.values():  # in the order in which they were sent
+            oldest.setdefault(call.worker.key, call)
+        return oldest
+
     def open(self, job_id: JobId, fusion: Fusion, trace_parent: str | None = None) -> Lane:
         """Return a lane of its own for a job, whose operations go with a trace context."""
         lane = self._lanes[job_id] = Lane(job_id, self, fusion, self._turns, trace_parent)

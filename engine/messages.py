@@ -271,8 +271,19 @@ class AnnouncementTaken(msgspec.Struct):
     announce_again_s: Annotated[float, Meta(gt=0)] = 1.0
 
 
+class InHand(msgspec.Struct):
+    """An operation that is at a worker, and how many seconds ago it was sent there."""
+
+    job_id: int
+    operation: str
+    sent_s: float
+
+
 class WorkerStatus(msgspec.Struct):
-    """An item of `/workers`. Times are seconds; `last_seen_s` is how long ago it was heard."""
+    """An item of `/workers`. Times are seconds; `last_seen_s` is how long ago it was heard.
+
+    Of the `in_flight` operations that it has, `in_hand` is the one that it has had longest.
+    """
 
     name: str
     url: str
@@ -287,6 +298,7 @@ class WorkerStatus(msgspec.Struct):
     last_seen_s: float | None
     reason: str | None
     chains: bool = False
+    in_hand: InHand | None = None
 
 
 class JobSeen(msgspec.Struct):

@@ -6,6 +6,7 @@ more.
 """
 
 from collections import deque
+from collections.abc import Iterable
 
 from msgspec import UNSET
 
@@ -161,7 +162,7 @@ class Events:
             started_at=round(self._started_at, 3),
             summary=self._summed(now),
             history=self._history.points(),
-            workers=[worker_status(worker, now) for worker in self._pool],
+            workers=self._statuses(self._pool, now),
             jobs=[job_seen(job) for job in jobs],
         )
 
@@ -211,11 +212,13 @@ class Events:
         old = [worker for worker in self._pool if self._is_old(worker)]
         if len(old) > WORKERS_AT_ONCE:  # each has its turn: those first that were told long ago
             old.sort(key=self._told_at)
-        statuses = []
         for worker in old[:WORKERS_AT_ONCE]:
             self._workers[worker.key] = _Told(worker, now)
-            statuses.append(worker_status(worker, now))
-        return statuses
+        return self._statuses(old[:WORKERS_AT_ONCE], now)
+
+    def _statuses(self, workers: Iterable[Worker], now: float) -> list[WorkerStatus]:
+        oldest = self._dispatcher.oldest_calls()
+        return [worker_status(worker, now, oldest.get(worker.key)) for worker in workers]
 
     def _is_old(self, worker: Worker) -> bool:
         told = self._workers.get(worker.key)

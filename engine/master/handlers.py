@@ -341,8 +341,9 @@ class WorkersHandler(BaseHandler):
 
     def get(self) -> None:
         """List the pool."""
-        now = self.master.clock.now()
-        self.respond([worker_status(worker, now) for worker in self.master.pool])
+        now, oldest = self.master.clock.now(), self.master.dispatcher.oldest_calls()
+        pool = self.master.pool
+        self.respond([worker_status(worker, now, oldest.get(worker.key)) for worker in pool])
 
     head = get
 

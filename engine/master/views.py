@@ -2,16 +2,17 @@
 
 from msgspec import UNSET
 
+from engine.calls import Call
 from engine.job import Job, Number
-from engine.messages import JobListed, JobSeen, WorkerStatus
+from engine.messages import InHand, JobListed, JobSeen, WorkerStatus
 from engine.pool import Worker
 
 LONGEST_TASK = 200  # characters of a task in an event: whoever wants all of it asks for the job
 EXACT_IN_A_BROWSER = 2**53
 
 
-def worker_status(worker: Worker, now: float) -> WorkerStatus:
-    """Return the public view of a worker."""
+def worker_status(worker: Worker, now: float, oldest: Call | None = None) -> WorkerStatus:
+    """Return the public view of a worker, whose `oldest` call is still on its way."""
     return WorkerStatus(
         name=worker.name,
         url=worker.url,
@@ -26,7 +27,13 @@ def worker_status(worker: Worker, now: float) -> WorkerStatus:
         latency_p95_s=worker.latency.quantile(0.95),
         last_seen_s=None if worker.heard_at is None else round(now - worker.heard_at, 3),
         reason=worker.reason,
+        in_hand=None if oldest is None else _in_hand(oldest, now),
     )
+
+
+def _in_hand(call: Call, now: float) -> InHand:
+    lane, operation, _ = call.load[0]
+    return InHand(lane.job_id, operation.name, round(now - call.sent_at, 3))
 
 
 def job_seen(job: Job) -> JobSeen:

@@ -242,6 +242,31 @@ def test_a_rate_falls_when_a_worker_falls_silent(page: Dashboard) -> None:
     assert rates == [30, 10, 0]
 
 
+# workers.js
+
+
+@pytest.mark.parametrize(
+    ("in_hand", "in_flight", "said"),
+    [
+        (None, 0, "\N{EN DASH}"),
+        ({"job_id": 47, "operation": "mul", "sent_s": 0.1}, 1, "\N{MULTIPLICATION SIGN} of 47"),
+        ({"job_id": 47, "operation": "sum", "sent_s": 0.1}, 1004, "+ of 47 + 1,003"),
+        ({"job_id": 47, "operation": "div", "sent_s": 9.0}, 1, "÷ of 47 · 9 s"),
+    ],
+)
+def test_what_a_worker_has_in_hand_is_named(
+    page: Dashboard, in_hand: object, in_flight: int, said: str
+) -> None:
+    """The operation that it has had longest; and for how long, if that is worth a word."""
+    (known,) = page.module(
+        "state.js",
+        f"(s => [...s.workers.values()])({REDUCED})",
+        [snapshot(workers=[worker("a", in_hand=in_hand, in_flight=in_flight)])],
+    )
+    shown = "m.inHandOf(argument[0], argument[1])"
+    assert page.module("workers.js", shown, [known, 1000]) == said
+
+
 # summary.js
 
 

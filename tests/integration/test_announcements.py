@@ -18,7 +18,7 @@ pytestmark = pytest.mark.gen_test
 
 FIELDS = {
     "name", "url", "state", "operations", "batch", "chains", "in_flight", "completed", "failed",
-    "latency_p50_s", "latency_p95_s", "last_seen_s", "reason",
+    "latency_p50_s", "latency_p95_s", "last_seen_s", "reason", "in_hand",
 }  # fmt: skip
 
 
@@ -62,6 +62,7 @@ async def test_workers_shows_what_was_announced() -> None:
         assert set(worker) >= FIELDS - {"chains"}
         assert worker["operations"] == ["mul", "sum"]
         assert (worker["batch"], worker["in_flight"], worker["failed"]) == (7, 0, 0)
+        assert worker["in_hand"] is None
         assert worker["last_seen_s"] >= 0
 
 

@@ -199,6 +199,16 @@ async def test_one_that_hangs_is_given_up_after_the_call_time_out() -> None:
             assert (await master.get("/job/1?wait=60")).json["answer"] == 42
 
 
+async def test_what_one_that_hangs_has_in_hand_is_named() -> None:
+    """Whoever looks at the workers sees which operation does not come back."""
+    async with a_master_with_one_that(hanging) as (master, bad):
+        await master.post("/submit", {"task": "6*7"})
+        await bad.misbehaved.wait()
+        in_hand = (await master.workers())["bad"]["in_hand"]
+        assert (in_hand["job_id"], in_hand["operation"]) == (1, "mul")
+        assert in_hand["sent_s"] >= 0
+
+
 async def test_one_that_is_busy_is_no_worse_for_it() -> None:
     """503 with Retry-After is no sign of death, and after that time it gets work again."""
     busy = REFUSALS["503 with Retry-After"]

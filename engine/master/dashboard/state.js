@@ -104,6 +104,7 @@ function known(worker, before, now) {
   return {
     ...worker,
     seenAt: worker.last_seen_s === null ? null : now - worker.last_seen_s,
+    handedAt: worker.in_hand ? now - worker.in_hand.sent_s : null,
     samples: [...earlier.slice(Math.max(0, start)), { at: now, completed: worker.completed }],
   };
 }

@@ -6,6 +6,7 @@ import { rate } from "./state.js";
 
 const SHOWN = 12; // without "show all"
 const NOW_S = 4; // the master looks at an idle worker every second or two, and tells it less often
+const LONG_S = 2; // for an operation: then it is said for how long
 const DEAD_SHOWN_S = 60; // and then they go
 const ORDER = ["rejected", "dead", "suspect", "candidate", "draining", "live"];
 
@@ -94,7 +95,8 @@ function shown(row, { worker, now, rate: perSecond, highest }) {
   setAttribute(name, "title", `${worker.name} at ${worker.url}, takes ${worker.operations.join(", ")}`);
   setText(state, worker.state);
   setAttribute(state, "title", worker.reason);
-  setText(inHand, format.count(worker.in_flight));
+  setText(inHand, inHandOf(worker, now));
+  setAttribute(inHand, "title", inHandInWords(worker));
   showLoad(load, perSecond, highest);
   setText(done, format.count(worker.completed));
   setText(failed, format.count(worker.failed));
@@ -102,6 +104,19 @@ function shown(row, { worker, now, rate: perSecond, highest }) {
   setText(p50, format.duration(worker.latency_p50_s));
   setText(p95, format.duration(worker.latency_p95_s));
   setText(seen, lastSeen(worker, now));
+}
+
+/** Return the operation that a worker has had longest, how many more it has, and since when if that is long. */
+export function inHandOf({ in_hand: longest, in_flight: all, handedAt }, now) {
+  if (!longest) return format.NOTHING;
+  const more = all > 1 ? ` + ${format.count(all - 1)}` : "";
+  const since = now - handedAt < LONG_S ? "" : ` · ${format.age(now - handedAt)}`;
+  return `${format.sign(longest.operation)} of ${longest.job_id}${more}${since}`;
+}
+
+function inHandInWords({ in_hand: longest, in_flight: all }) {
+  if (!longest) return null;
+  return `${longest.operation} of job ${longest.job_id}, of ${format.counted(all, "operation")} that it has`;
 }
 
 function lastSeen({ seenAt }, now) {
