@@ -3,7 +3,8 @@
 Operations are pure, so trying again is always safe; the questions are only how soon and how often.
 The first failover is at once, to a worker not yet tried; later ones wait for a full-jitter delay
 (a random share of a ceiling that doubles), so that what failed together does not come back
-together. A worker that is only busy costs no attempt. An operation that was aboard when several
+together. A worker that is only busy, or that cannot even be connected to, costs no attempt: the
+operation has not been tried there. An operation that was aboard when several
 different workers died is poison: first it is sent to a worker that has nothing else in hand, so
 that the next death tells it from those that were aboard by chance, and then it fails its job. Where
 there are not so many different workers, each life of one that comes back counts as another's.
@@ -24,6 +25,7 @@ class Attempts:
 
     def __init__(self) -> None:
         self.failures = 0
+        self.unreached = 0  # workers that could not be connected to
         self.avoid: set[Hashable] = set()  # the workers where it failed
         self.deaths: set[tuple[Hashable, int]] = set()  # with it aboard: who, in which life
         self.copies = 0  # of it that are queued or on their way, beside the one that failed
@@ -67,8 +69,11 @@ class RetryPolicy:
         if isinstance(error, Refused) and error.busy:
             attempts.avoid = {worker}
             return 0.0
-        attempts.failures += 1
         attempts.avoid.add(worker)
+        if isinstance(error, Unreachable) and not error.aboard:
+            attempts.unreached += 1
+            return self._pause_s(attempts)
+        attempts.failures += 1
         if _is_death(error):
             attempts.deaths.add((worker, life))
             if self._is_poison(attempts, live):
@@ -81,7 +86,10 @@ class RetryPolicy:
                 "attempts_exhausted",
                 f"{attempts.failures} attempts failed, the last one at a worker that {error}",
             )
-        return self._random.uniform(0.0, self.ceiling_s(attempts.failures))
+        return self._pause_s(attempts)
+
+    def _pause_s(self, attempts: Attempts) -> float:
+        return self._random.uniform(0.0, self.ceiling_s(attempts.failures + attempts.unreached))
 
     def note_aboard(
         self,

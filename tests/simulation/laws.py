@@ -29,13 +29,16 @@ from tests.simulation.network import Call
 SIGNS_OF_DEATH_S = 4.0  # a worker well for so long has done nothing to be declared dead for
 MARK = 7_000_000_000  # operands from here on mark one operation of the whole run
 POISON = 9_000_000_000  # and from here on kill whoever computes them
+MARKS = 1_000  # of each: what a random expression comes to by chance is none
 
 _EXAMINATION = {(name, *operands) for name, operands, _ in QUESTIONS}
 
 
 def is_marked(asked: Computation) -> bool:
     """Return whether this operation is the only one of its kind: no result looks like that."""
-    numbered = isinstance(asked.op1, int) and MARK <= asked.op1 < POISON + 1_000_000_000
+    numbered = isinstance(asked.op1, int) and any(
+        mark <= asked.op1 < mark + MARKS for mark in (MARK, POISON)
+    )
     return asked.operation == "mul" and asked.op2 == 3 and numbered
 
 
@@ -172,7 +175,8 @@ class Laws:
         if call.fate == "died":
             aboard = frozenset(map(repr, call.computations))
             self._dead_calls.append((call.killer or "", aboard))
-        if call.fate in ("answered", "busy") or self._slept_since(call.sent_at):
+        # Who is not there, or busy, has not tried it.
+        if call.fate in ("answered", "busy", "refused") or self._slept_since(call.sent_at):
             return
         for computation in call.computations:
             if is_marked(computation):

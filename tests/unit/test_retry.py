@@ -46,6 +46,20 @@ def test_the_first_failover_is_at_once_and_elsewhere(error: WorkerError) -> None
     assert not attempts.alone
 
 
+def test_a_worker_that_cannot_be_connected_to_costs_no_attempt() -> None:
+    """The operation was not tried there, however often; but the pauses grow."""
+    policy, attempts = a_policy(attempts=3), Attempts()
+    for n in range(100):
+        assert policy.decide(attempts, "a", REFUSED, many) <= policy.ceiling_s(1 + n)
+    assert (attempts.failures, attempts.avoid, attempts.alone) == (0, {"a"}, False)
+    delays_s = [policy.decide(attempts, "a", REFUSED, many) for _ in range(100)]
+    assert max(delays_s) > 1.0
+    for _ in range(2):
+        policy.decide(attempts, "a", TimedOut("x"), many)
+    with pytest.raises(OperationFailed, match="3 attempts failed"):
+        policy.decide(attempts, "a", TimedOut("x"), many)
+
+
 def test_the_ceiling_of_the_delay_doubles_up_to_its_maximum() -> None:
     """0, 0.05, 0.1, 0.2 ... 2 seconds."""
     policy = a_policy()
