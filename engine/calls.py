@@ -154,7 +154,7 @@ class Call:
     The load begins with `retries` operations that were tried before.
     """
 
-    __slots__ = ("hedged", "load", "retries", "sent_at", "spans", "steps", "worker")
+    __slots__ = ("hedged", "is_quick", "load", "retries", "sent_at", "spans", "steps", "worker")
 
     def __init__(self, worker: Worker, load: Load, retries: int, sent_at: float) -> None:
         self.worker = worker
@@ -162,6 +162,7 @@ class Call:
         self.retries = retries
         self.sent_at = sent_at
         self.hedged = False
+        self.is_quick = False  # as its worker is, when it is sent
         self.steps: list[Step] = [operation for _, operation, _ in load]
         # With links aboard: of each of the load, how many steps begin with it. The links stand
         # behind the last of those that they wait for.

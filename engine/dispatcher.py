@@ -30,7 +30,7 @@ from engine.settings import DispatchSettings
 from engine.tally import Tally
 from engine.trace import FailedAttempt, Trip, UnderWay
 from engine.transport import Transport
-from engine.turns import PIECE, Turns
+from engine.turns import CALL, PIECE, Turns
 from engine.unconfirmed import Unconfirmed
 from engine.verification import Verification
 from engine.wakefulness import Wakefulness
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 HEDGE_AFTER_S = 0.01  # however quick the workers are: less is the noise of a busy machine
 HEDGE_CREDIT = 100.0  # operations that may be saved up to be hedged at once
 SPREAD = 32  # operations that wait: up to so many every worker gets one, however quick it is
+QUICK_CALLS = 32  # at quick workers at a time: they wait for the master, more would wait longer
 FUSED_TURN = 16  # operations of one job that are taken in turn, when many wait and all are fused
 IDS_IN_A_LINE = 1_000  # of the log
 ALONE_EVERY_S = 60.0  # how often it is said that there is nobody to verify with
@@ -78,6 +79,7 @@ class Dispatcher:
         self._timers: dict[asyncio.TimerHandle, Load] = {}
         self._retries_in_flight = 0
         self._in_flight = 0
+        self._quick_calls = 0
         self._pump_scheduled = False
         self._latency = LatencyWindow()  # of the calls that were answered, at whatever worker
         self._hedge_timer: asyncio.TimerHandle | None = None
@@ -193,19 +195,22 @@ class Dispatcher:
                 break
 
     def _pump_for(self, takes: frozenset[str], room: int, now: float) -> int:
-        """Send what workers of these abilities may have; stop when `room` operations are sent."""
+        """Send what workers of these abilities may have within `room`; return how much it took."""
         sent = 0
         idle = []
         while sent < room and (self._again or self._queue.count(takes) or self._unconfirmed):
             worker = self._pool.acquire(takes, now)
             if worker is None:
                 break
+            if self._quick_calls >= QUICK_CALLS and self._pool.is_quick(worker):
+                idle.append(worker)
+                break
             call = self._load(worker, now)
             if call is None:
                 idle.append(worker)
             else:
                 self._send(call)
-                sent += len(call.steps)
+                sent += len(call.steps) + CALL
         for worker in idle:
             self._pool.put_back(worker)
         return sent
@@ -256,7 +261,10 @@ class Dispatcher:
 
     def _spread(self, count: int, worker: Worker) -> int:
         """Return how many of `count` operations are one place's part of them."""
-        return -(-count // max(1, self._pool.places(worker.operations)))
+        places = self._pool.places(worker.operations)
+        if self._pool.is_quick(worker):
+            places = min(places, QUICK_CALLS)
+        return -(-count // max(1, places))
 
     def _take_again(self, worker: Worker, limit: int) -> Load | None:
         """Take retries that this worker may have, within the retry budget; one alone if need be.
@@ -317,6 +325,8 @@ class Dispatcher:
         count = len(call.steps)
         self._in_flight += count
         self._retries_in_flight += call.retries
+        call.is_quick = self._pool.is_quick(call.worker)
+        self._quick_calls += call.is_quick
         self._pool.sent(call.worker, count)
         credit = self._hedge_credit + self._settings.hedge_share * count
         self._hedge_credit = min(credit, HEDGE_CREDIT)
@@ -329,6 +339,7 @@ class Dispatcher:
         call = self._calls.pop(task)
         self._in_flight -= len(call.steps)
         self._retries_in_flight -= call.retries
+        self._quick_calls -= call.is_quick
         self.kick()
         if not task.cancelled() and task.exception() is not None:
             # A bug of ours: no operation may be lost by it, and it must be seen.
@@ -339,6 +350,9 @@ class Dispatcher:
     async def _carry_out(self, call: Call) -> None:
         worker, steps = call.worker, call.steps
         as_array = len(steps) > 1
+        call.sent_at = (
+            self._clock.now()
+        )  # and not when it was loaded: the master may have slept since
         try:
             body = exchange.ask(steps, as_array=as_array)
             crash_point("dispatch.before_send")

@@ -18,6 +18,7 @@ from engine.job import Operation
 from engine.pool import EXAMINED_STATES, Worker, WorkerPool
 from engine.settings import WorkersSettings
 from engine.transport import Transport
+from engine.turns import CALL, Turns
 from engine.wakefulness import Wakefulness
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class HealthMonitor:
         self._call_timeout_s = call_timeout_s
         self._clock = clock
         self._wakefulness = wakefulness
+        self._turns = Turns()  # of its own: hundreds may come at once, and jobs go on meanwhile
         self._probes: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._lags: deque[float] = deque([0.0], maxlen=LAGS)
@@ -126,6 +128,7 @@ class HealthMonitor:
     async def _ask(
         self, worker: Worker, questions: list[Operation], *, as_array: bool
     ) -> list[Result]:
+        await self._turns.take(CALL)
         body = exchange.ask(questions, as_array=as_array)
         # One whose operations take their time is slow, and not silent: it may have it.
         timeout_s = self._call_timeout_s * len(questions)

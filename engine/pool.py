@@ -32,6 +32,7 @@ BUSY_MAX_S = 2.0  # and the longest rest that it can ask for
 STEADY_S = 60.0  # a worker LIVE for this long has its earlier deaths forgiven
 CALL_S = 0.0005  # what a call costs, both sides together, with nothing to compute
 WORTH_A_CALL = 64  # operations for a worker that computes each of them sooner than that
+QUICK_S = 0.00005  # an operation, at the longest, at a worker that is quick as workers go
 UNKNOWN_PACE_BATCH = 8  # operations in a call to a worker whose pace nobody has measured yet
 
 
@@ -466,6 +467,11 @@ class WorkerPool:
             return min(limit, UNKNOWN_PACE_BATCH)
         return max(1, min(limit, int(self._dispatch.target_call_s / max(worker.pace_s, 1e-9))))
 
+    @staticmethod
+    def is_quick(worker: Worker) -> bool:
+        """Return whether a worker computes so soon that a few like it keep a master busy."""
+        return worker.pace_s is not None and worker.pace_s < QUICK_S
+
     def worth_a_call(self, worker: Worker) -> int:
         """Return how many operations a call should at least carry: many if the worker is quick."""
         return WORTH_A_CALL if worker.pace_s is not None and worker.pace_s < CALL_S else 1
@@ -487,7 +493,7 @@ class WorkerPool:
             worker.failures = 1
             self._happen(worker, Event.FAILED, now, reason)
             worker.probe_at = now
-        elif worker.state is State.DEAD:
+        elif worker.state in (State.DEAD, State.REJECTED):
             worker.probe_at = max(now + self._settings.dead_probe_s, worker.readmit_at)
         elif worker.failures >= self._settings.dead_after:
             self._happen(worker, Event.GAVE_OUT, now, reason)

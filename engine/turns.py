@@ -13,6 +13,7 @@ from contextlib import contextmanager
 ROOM = 192  # of one turn: a millisecond or two
 SHORT_ROOM = 32  # while somebody hurries, who has a dozen turns to go through
 PIECE = 96  # what it pays to ask for room for
+CALL = 16  # that a call to a worker costs, with whatever it carries coming on top
 FEW = 8  # that hurry: what many wait for comes soonest when most is done in a turn
 
 

@@ -68,6 +68,7 @@ class ScriptedWorker:
         self.mute = False  # nothing to the master arrives
         self.slowness = 1.0
         self.operation_s = OPERATION_S
+        self.tells_time = False  # how long it computed
         self.nonsense: Nonsense | None = None
         self.arithmetic: Callable[[str, tuple[Number, ...]], Number] = compute
         self.kills: Callable[[Computation], bool] = lambda _computation: False
@@ -179,9 +180,11 @@ class ScriptedWorker:
             nonsense = self.nonsense(items, call.as_array)
             if nonsense is not None:
                 return nonsense
+        computing_s = len(items) * self.operation_s if self.tells_time else None
         if call.as_array:
-            return "answered", Reply(200, encode(items))
-        return "answered", Reply(422 if "error" in items[0] else 200, encode(items[0]))
+            return "answered", Reply(200, encode(items), None, computing_s)
+        status = 422 if "error" in items[0] else 200
+        return "answered", Reply(status, encode(items[0]), None, computing_s)
 
 
 def computed(

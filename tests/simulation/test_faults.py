@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from engine.dispatcher import HEDGE_CREDIT
+from engine.dispatcher import HEDGE_CREDIT, QUICK_CALLS
 from engine.errors import StoreError
 from engine.exchange import Reply
 from engine.job import Job
@@ -936,6 +936,31 @@ def test_a_short_job_is_spread_over_the_pool_operation_by_operation() -> None:
         calls = work_calls(world)[before:]
         assert [len(call.asked) for call in calls] == [1] * 11
         assert {call.url for call in calls} == {worker.url for worker in workers}
+
+    play(scenario)
+
+
+def test_of_many_quick_workers_no_more_are_called_than_keep_the_master_busy() -> None:
+    """More would wait for the master, and each carry less; one that is slow has its share."""
+
+    async def scenario(world: World) -> None:
+        many = await world.with_live(2 * QUICK_CALLS)
+        (slow,) = await world.with_live(1)
+        for worker in many:
+            worker.server.tells_time = True
+        slow.server.operation_s = 0.002
+        group = "+".join(f"{n}*1.5" for n in range(64))
+        task = "+".join(f"({group})" for _ in range(2 * QUICK_CALLS))
+        job = await world.submit(task)  # by the end of this one they are known as quick
+        await world.ending(job)
+        known = {worker: world.entry(worker) for worker in many}
+        before = len(work_calls(world, slow))
+        jobs, peak = await asyncio.gather(*[world.submit(task) for _ in range(6)]), 0
+        while not (await world.engine.job(jobs[-1])).finished:
+            peak = max(peak, sum(one.calls for one in known.values() if one is not None))
+            await world.pass_time(0.0001)
+        assert QUICK_CALLS // 2 < peak <= QUICK_CALLS
+        assert len(work_calls(world, slow)) > before
 
     play(scenario)
 

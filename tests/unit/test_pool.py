@@ -506,6 +506,21 @@ def test_a_call_that_breaks_afterwards_does_not_hide_why_a_worker_was_rejected()
     assert worker.reason == "mul of 6 and 7 gave 43"
 
 
+def test_a_rejected_worker_that_is_gone_is_asked_as_rarely_as_a_dead_one() -> None:
+    """Else it would be asked at every tick, and in numbers leave no room for those that come."""
+    pool = a_pool()
+    worker = announced(pool)
+    pool.flunked(worker, "sum of 1 and 2 gave 4", 1.0)
+    asked, now = 0, 1.0
+    for _ in range(1200):  # a minute of ticks
+        now += 0.05
+        for due in pool.due(now, 10):
+            asked += 1
+            pool.probe_failed(due, GONE, now)
+    assert worker.state is State.REJECTED
+    assert 1 < asked <= 1 + 60 / WorkersSettings().dead_probe_s
+
+
 def test_a_worker_that_lied_may_come_back_as_another_program() -> None:
     """When it took leave, or can do other things than before."""
     pool = a_pool()
