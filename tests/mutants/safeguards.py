@@ -289,6 +289,63 @@ SAFEGUARDS = (
         ("engine/health.py", "if self._wakefulness.slept_since(started, now):", "if False:"),
     ),
     without(
+        20,
+        "who is asked after the sleep is not excused by it",
+        UNIT + "/test_wakefulness.py::test_who_is_asked_after_the_sleep_is_not_excused_by_it",
+        (
+            "engine/wakefulness.py",
+            "        self.look(now)\n        gap",
+            "        self._woke_at = self._awake_at = now\n        gap",
+        ),
+    ),
+    without(
+        1,
+        "where no connection could be made nothing was tried",
+        UNIT + "/test_retry.py::test_a_worker_that_cannot_be_connected_to_costs_no_attempt",
+        (
+            "engine/retry.py",
+            "            attempts.unreached += 1\n",
+            "            attempts.failures += 1\n",
+        ),
+    ),
+    without(
+        11,
+        "the rejected that are gone are asked as rarely as the dead",
+        UNIT
+        + "/test_pool.py::test_a_rejected_worker_that_is_gone_is_asked_as_rarely_as_a_dead_one",
+        (
+            "engine/pool.py",
+            "in (State.DEAD, State.REJECTED):\n            worker.probe_at",
+            "in (State.DEAD,):\n            worker.probe_at",
+        ),
+    ),
+    without(
+        26,
+        "what was cancelled waits for no worker any more",
+        FAULTS + "test_row_26_what_was_cancelled_waits_for_no_worker_any_more",
+        ("engine/dispatcher.py", "if lane.attempts and self._again:", "if False:"),
+    ),
+    without(
+        35,
+        "calls to quick workers are bounded",
+        FAULTS + "test_of_many_quick_workers_no_more_are_called_than_keep_the_master_busy",
+        (
+            "engine/dispatcher.py",
+            "if self._quick_calls >= QUICK_CALLS and self._pool.is_quick(worker):",
+            "if False:",
+        ),
+    ),
+    without(
+        35,
+        "turns are short while a small job is in hand",
+        UNIT + "/test_core.py::test_turns_are_short_while_a_small_job_is_in_hand_and_only_then",
+        (
+            "engine/turns.py",
+            "return SHORT_ROOM if 0 < self._hurrying <= FEW else ROOM",
+            "return ROOM",
+        ),
+    ),
+    without(
         24,
         "the pool is bounded",
         FAULTS + "test_row_24_the_pool_is_bounded",
