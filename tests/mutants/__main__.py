@@ -43,6 +43,8 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="copies at a time")
     asked = parser.parse_args()
     chosen = [one for one in SAFEGUARDS if _is_chosen(one, asked.words)]
+    if not chosen:
+        parser.error("no safeguard has all of these words; without words all are tried")
     began = time.monotonic()
     if not _are_green(sorted({one.test for one in chosen})):
         return 1

@@ -293,7 +293,7 @@ def test_row_6_retries_are_a_share_of_what_is_in_flight() -> None:
         for _ in range(20):
             await world.answer("6*7")
         mad.misbehave(nonsense.only_arrays(nonsense.status(500)))
-        await world.answer("+".join(f"{n}.25*1.5" for n in range(200)))
+        await world.answer("+".join(f"{n}.25*1.5" for n in range(400)))
         failed = {str(item) for call in work_calls(world, mad) for item in call.computations}
         again = [
             sum(str(item) in failed for item in call.computations)
