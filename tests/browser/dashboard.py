@@ -48,9 +48,10 @@ class Dashboard:
         found.first.wait_for(state="attached")
         return found
 
-    def row(self, job_id: int) -> Locator:
-        """Wait for the row of a job in the list; return it."""
-        return self.wait(f"#jobs tr:has(a[href='#/job/{job_id}'])")
+    def row(self, job_id: int, state: str | None = None) -> Locator:
+        """Wait for the row of a job in the list, in a state if one is named; return it."""
+        such = "" if state is None else f"[data-state='{state}']"
+        return self.wait(f"#jobs tr{such}:has(a[href='#/job/{job_id}'])")
 
     def text(self, selector: str) -> str:
         """Return the text of one element."""

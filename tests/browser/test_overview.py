@@ -57,7 +57,7 @@ def test_each_job_has_a_row(open_page: Open, cluster: LocalCluster) -> None:
     """4: A job is listed with its expression and its answer, without a reload."""
     page = open_page(cluster.url)
     job_id = run(cluster.url, "1+(2*3)/4-5")
-    row = page.row(job_id)
+    row = page.row(job_id, "succeeded")
     cells = row.locator("th, td").all_text_contents()
     assert cells[:4] == [str(job_id), "1+(2*3)/4-5", "succeeded", "-2.5"]
 
