@@ -17,6 +17,8 @@ from tests.simulation.script import Report, figures, simulate, simulate_power_cu
 
 Runner = Callable[[str], Report]
 
+CHUNK = 4  # seeds
+CHUNKS_OF_A_CHILD = 250  # then a fresh process goes on: the collector comes rarely
 SHOWN = 3  # broken laws of a seed; the history has them all
 
 
@@ -29,8 +31,10 @@ def main() -> int:
     if asked.history:
         reports = [_told(runner(seed), asked) for seed in seeds]
     else:
-        with multiprocessing.get_context("spawn").Pool(asked.jobs, prefer_throughput) as pool:
-            ran = pool.imap_unordered(functools.partial(figures, runner), seeds, chunksize=4)
+        with multiprocessing.get_context("spawn").Pool(
+            asked.jobs, prefer_throughput, maxtasksperchild=CHUNKS_OF_A_CHILD
+        ) as pool:
+            ran = pool.imap_unordered(functools.partial(figures, runner), seeds, CHUNK)
             reports = [_told(report, asked) for report in ran]
     print(_summary(reports, time.monotonic() - began))
     return 1 if any(report.broken for report in reports) else 0
