@@ -15,17 +15,20 @@ from typing import Any
 
 from bench.cluster import Cluster
 from bench.expressions import Number
-from bench.load import until_finished
+from bench.load import PAGE, until_finished
 from bench.peers.contender import serve
 from engine.client.api import MasterClient
 from engine.messages import JobStatus, Submitted
 
 
 async def one_request(client: MasterClient, tasks: Sequence[str]) -> list[Number]:
-    """Submit all tasks in one request; fetch all answers in one, too."""
+    """Submit all tasks in one request; fetch all answers in pages, as they are listed."""
     submitted = await client.submit_many(tasks)
     await until_finished(client)
-    answers = {job.job_id: job.answer for job in await client.jobs(limit=len(tasks))}
+    answers: dict[int, object] = {}
+    while len(answers) < len(tasks):
+        page = await client.jobs(limit=PAGE, before=min(answers, default=None))
+        answers |= {job.job_id: job.answer for job in page}
     return [_number(answers[job.job_id]) for job in submitted if isinstance(job, Submitted)]
 
 
