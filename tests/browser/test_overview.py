@@ -53,6 +53,18 @@ def test_each_worker_has_a_row(open_page: Open, cluster: LocalCluster) -> None:
     assert set(page.texts("#workers .state")) == {"live"}
 
 
+def test_what_a_worker_has_in_hand_has_room(open_page: Open, cluster: LocalCluster) -> None:
+    """3: A long id, many more operations and a time are there to be read, not cut off."""
+    page = open_page(cluster.url)
+    page.wait("#workers .hand >> nth=2")
+    needed, there = page.page.evaluate(
+        "() => { const cell = document.querySelector('#workers .hand');"
+        " cell.textContent = '+ of 1234567 + 1,003 · 9 s';"
+        " return [cell.scrollWidth, cell.clientWidth]; }"
+    )
+    assert needed <= there
+
+
 def test_each_job_has_a_row(open_page: Open, cluster: LocalCluster) -> None:
     """4: A job is listed with its expression and its answer, without a reload."""
     page = open_page(cluster.url)

@@ -78,7 +78,7 @@ function made() {
     {},
     element("th", { scope: "row", class: "name" }),
     cell({ class: "state" }),
-    cell({ class: "n wide" }),
+    cell({ class: "hand wide" }),
     cell({ class: "n load wide" }, bar, element("span")),
     cell({ class: "n" }),
     cell({ class: "n failures" }),
