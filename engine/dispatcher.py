@@ -350,9 +350,7 @@ class Dispatcher:
     async def _carry_out(self, call: Call) -> None:
         worker, steps = call.worker, call.steps
         as_array = len(steps) > 1
-        call.sent_at = (
-            self._clock.now()
-        )  # and not when it was loaded: the master may have slept since
+        call.sent_at = self._clock.now()  # the master may have slept since it was loaded
         try:
             body = exchange.ask(steps, as_array=as_array)
             crash_point("dispatch.before_send")

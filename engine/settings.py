@@ -117,7 +117,7 @@ class DispatchSettings(Section, frozen=True, kw_only=True):
     """A worker gets no more at once than it is expected to compute in this time: what a job of
     one operation may have to wait for."""
     attempts: Count = 10
-    """After so many failures of one operation its job fails."""
+    """After so many failures of one operation its job fails. No connection is no failure of it."""
     backoff_min_s: Seconds = 0.05
     """Ceiling of the pause before the third attempt (the second is at once); it doubles."""
     backoff_max_s: Seconds = 2.0

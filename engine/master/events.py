@@ -17,7 +17,7 @@ from engine.errors import Draining, Overloaded
 from engine.health import HealthMonitor
 from engine.job import Job, JobId
 from engine.master.feed import RECONNECT_MS, Feed, Follower
-from engine.master.views import job_seen, worker_status
+from engine.master.views import job_seen, worker_statuses
 from engine.messages import (
     Change,
     HistoryPoint,
@@ -217,8 +217,7 @@ class Events:
         return self._statuses(old[:WORKERS_AT_ONCE], now)
 
     def _statuses(self, workers: Iterable[Worker], now: float) -> list[WorkerStatus]:
-        oldest = self._dispatcher.oldest_calls()
-        return [worker_status(worker, now, oldest.get(worker.key)) for worker in workers]
+        return worker_statuses(workers, now, self._dispatcher.oldest_calls())
 
     def _is_old(self, worker: Worker) -> bool:
         told = self._workers.get(worker.key)

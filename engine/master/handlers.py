@@ -20,7 +20,7 @@ from engine.master.announcements import locate
 from engine.master.assembly import Master
 from engine.master.feed import Follower, FollowerTooSlow
 from engine.master.problems import problem_of, retry_after_s
-from engine.master.views import worker_status
+from engine.master.views import worker_status, worker_statuses
 from engine.messages import (
     Announcement,
     AnnouncementTaken,
@@ -341,9 +341,9 @@ class WorkersHandler(BaseHandler):
 
     def get(self) -> None:
         """List the pool."""
-        now, oldest = self.master.clock.now(), self.master.dispatcher.oldest_calls()
-        pool = self.master.pool
-        self.respond([worker_status(worker, now, oldest.get(worker.key)) for worker in pool])
+        master = self.master
+        oldest = master.dispatcher.oldest_calls()
+        self.respond(worker_statuses(master.pool, master.clock.now(), oldest))
 
     head = get
 

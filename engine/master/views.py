@@ -1,11 +1,13 @@
 """What others see of the engine's objects: from a worker, a job or the whole master to messages."""
 
+from collections.abc import Iterable, Mapping
+
 from msgspec import UNSET
 
 from engine.calls import Call
 from engine.job import Job, Number
 from engine.messages import InHand, JobListed, JobSeen, WorkerStatus
-from engine.pool import Worker
+from engine.pool import Worker, WorkerKey
 
 LONGEST_TASK = 200  # characters of a task in an event: whoever wants all of it asks for the job
 EXACT_IN_A_BROWSER = 2**53
@@ -29,6 +31,13 @@ def worker_status(worker: Worker, now: float, oldest: Call | None = None) -> Wor
         reason=worker.reason,
         in_hand=None if oldest is None else _in_hand(oldest, now),
     )
+
+
+def worker_statuses(
+    workers: Iterable[Worker], now: float, oldest: Mapping[WorkerKey, Call]
+) -> list[WorkerStatus]:
+    """Return the public views of workers, each with the `oldest` call of those that have one."""
+    return [worker_status(worker, now, oldest.get(worker.key)) for worker in workers]
 
 
 def _in_hand(call: Call, now: float) -> InHand:
