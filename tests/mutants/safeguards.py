@@ -295,7 +295,17 @@ SAFEGUARDS = (
         (
             "engine/wakefulness.py",
             "        self.look(now)\n        gap",
-            "        self._woke_at = self._awake_at = now\n        gap",
+            "        self._naps.append((now, now - self._beat_at))\n        gap",
+        ),
+    ),
+    without(
+        20,
+        "several naps are sleep together",
+        UNIT + "/test_wakefulness.py::test_several_naps_are_sleep_together",
+        (
+            "engine/wakefulness.py",
+            "return slept_s >",
+            "return max(slept_s / 2, self._nap_s(now)) >",
         ),
     ),
     without(

@@ -4,10 +4,21 @@ from engine.wakefulness import Wakefulness
 
 
 def test_a_regular_heartbeat_is_never_sleep() -> None:
-    """Ticks within the longest gap blame nobody wrongly and excuse nobody either."""
+    """However many ticks there were, and a long turn of the loop is no sleep either."""
     wakefulness = Wakefulness(0.0, longest_gap_s=0.5)
-    assert [wakefulness.beat(now) for now in (0.1, 0.5, 1.0)] == [0.0, 0.0, 0.0]
-    assert not wakefulness.slept_since(0.0, 1.2)
+    assert {wakefulness.beat(tick / 10) for tick in range(100)} == {0.0}
+    assert not wakefulness.slept_since(0.0, 10.0)
+
+
+def test_several_naps_are_sleep_together() -> None:
+    """A time-out that two of them have used up says nothing, though neither did alone."""
+    wakefulness = Wakefulness(0.0, longest_gap_s=0.5)
+    wakefulness.look(0.3)
+    assert not wakefulness.slept_since(0.0, 0.4)
+    assert wakefulness.slept_since(0.0, 0.6)
+    wakefulness.look(0.6)
+    assert wakefulness.slept_since(0.0, 0.7)
+    assert not wakefulness.slept_since(0.3, 0.7)
 
 
 def test_a_call_that_was_out_while_the_master_slept_is_excused() -> None:
@@ -17,8 +28,7 @@ def test_a_call_that_was_out_while_the_master_slept_is_excused() -> None:
     assert wakefulness.slept_since(0.0, 60.0)
     assert wakefulness.slept_since(59.9, 60.1)
     wakefulness.beat(60.4)
-    wakefulness.beat(60.8)
-    assert not wakefulness.slept_since(60.1, 61.0)
+    assert not wakefulness.slept_since(60.1, 60.5)
 
 
 def test_sleep_is_noticed_before_the_heartbeat_has_noticed_it() -> None:
