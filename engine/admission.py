@@ -53,7 +53,7 @@ class Admission:
         """Return whether a task counts as large."""
         return len(task) > self._large_from
 
-    def offer(self, job: Job, plan: Plan) -> None:
+    def offer(self, job: Job, plan: Plan | None) -> None:
         """Take up a job that was just stored, if it is the next in line and there is room."""
         if job.job_id <= self._taken:
             return
@@ -82,9 +82,26 @@ class Admission:
         return running == 0 or running + size <= self._limits.running_bytes
 
     @property
+    def is_idle(self) -> bool:
+        """Whether a small job would run at once: nothing waits before it, and there is room."""
+        return not self.behind and not self._lobby and self._has_place
+
+    def begin_next(self, job: Job) -> Entry | None:
+        """Take up a small job and count it as running, if it is the next in line and has room."""
+        if job.job_id != self._taken + 1 or not self._has_place:
+            return None
+        self._taken = job.job_id
+        self._running += 1
+        return Entry(job, None, 0)
+
+    @property
     def can_begin(self) -> bool:
         """Whether a job waits in the lobby and there is room for it to run."""
-        return bool(self._lobby) and self._running < self._limits.running_jobs
+        return bool(self._lobby) and self._has_place
+
+    @property
+    def _has_place(self) -> bool:
+        return self._running < self._limits.running_jobs
 
     def begin(self) -> Iterator[Entry]:
         """Yield the jobs that may run now, and count them as running."""

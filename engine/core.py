@@ -5,14 +5,15 @@
 
 Invariants: a job's id is told only after the store has it; a job is seen as finished only after
 the store has its outcome; an outcome, once set, never changes. Jobs run in the order of their
-ids as far as there is room; the rest waits in the store, not in memory.
+ids as far as there is room; the rest waits in the store, not in memory. A small job that would run
+at once begins while it is stored (`headstart.py`), which changes none of these.
 """
 
 import asyncio
 import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import islice
 from typing import cast
 
@@ -32,6 +33,7 @@ from engine.errors import (
     StoreError,
     TraceNotKept,
 )
+from engine.headstart import HeadStart, HeadStarts, Recorded
 from engine.job import Job, JobId, Outcome
 from engine.messages import JobOperations
 from engine.pipeline import Executor
@@ -92,6 +94,7 @@ class Engine:
         self._trace_parents: dict[JobId, str] = {}  # of unfinished jobs that came with one
         self._traces = Traces(jobs.trace_operations)
         self._running: dict[JobId, asyncio.Task[None]] = {}
+        self._head_starts = HeadStarts(self._traces.drop)
         self._begin_soon = False
         self._submitting = 0
         self._taking_up = asyncio.Lock()  # first come, first served: jobs are taken up by their ids
@@ -123,7 +126,7 @@ class Engine:
     async def stop(self) -> None:
         """Stop every job where it is and close the store: unfinished ones resume at a start."""
         self.drain()
-        tasks = [*self._running.values(), *self._background]
+        tasks = [*self._running.values(), *self._head_starts.tasks, *self._background]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -170,9 +173,14 @@ class Engine:
         self._planner.check(task)
         with self._hurrying_if_small(task):
             plan = await self._planner.plan(task)
-            (job,) = await self._add([NewJob(task, key, fingerprint)])
-            async with self._taking_up:
-                self._take_up(job, plan, trace_parent)
+            head_start = self._start_ahead(task, plan, trace_parent) if key is None else None
+            try:
+                (job,) = await self._add([NewJob(task, key, fingerprint)])
+                async with self._taking_up:
+                    self._take_up(job, plan, trace_parent, head_start)
+            except BaseException:
+                self._give_up(head_start)
+                raise
         self._begin()
         return job
 
@@ -220,15 +228,17 @@ class Engine:
 
     async def wait(self, job_id: JobId, seconds: float) -> Job:
         """Return a job as soon as it has finished, at the latest after `seconds`."""
-        finished = asyncio.get_running_loop().create_future()
+        finished: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(job_id, []).append(finished)
         try:
             if job_id not in self._running:
                 job = await self.job(job_id)
                 if job.finished or seconds <= 0:
                     return job
-            await asyncio.wait((finished,), timeout=seconds)
-            return finished.result() if finished.done() else await self.job(job_id)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    return await finished
+            return await self.job(job_id)
         finally:
             self._waiting[job_id].remove(finished)
             if not self._waiting[job_id]:
@@ -287,17 +297,60 @@ class Engine:
 
     # Taking in
 
-    def _take_up(self, job: Job, plan: Plan, trace_parent: str | None) -> None:
+    def _take_up(
+        self,
+        job: Job,
+        plan: Plan,
+        trace_parent: str | None,
+        head_start: HeadStart | None = None,
+    ) -> None:
+        has_begun = head_start is not None and self._go_on(head_start, job)
+        if not has_begun:
+            self._give_up(head_start)
         if trace_parent is not None and not job.finished:
             self._trace_parents[job.job_id] = trace_parent
         if log.isEnabledFor(logging.DEBUG):
             log.debug("job %d is taken", job.job_id, extra=self._about(job.job_id))
-        self._admission.offer(job, plan)
+        if not has_begun:
+            self._admission.offer(job, plan if head_start is None else None)  # else it is used up
         self._tell(job)
 
     def _about(self, job_id: JobId) -> dict[str, object]:
         """Return what a log line about a job carries for machines."""
         return {"job_id": job_id, "traceparent": self._trace_parents.get(job_id)}
+
+    # Starting ahead
+
+    def _start_ahead(self, task: str, plan: Plan, trace_parent: str | None) -> HeadStart | None:
+        """Begin with a small job that is about to be recorded, if it would run at once then."""
+        job_id = self._store.next_id
+        if (
+            job_id is None
+            or len(task) > SMALL_TASK
+            or not self._admission.is_idle
+            or not self._head_starts.has_room_for(job_id)
+        ):
+            return None
+        if trace_parent is not None:
+            self._trace_parents[job_id] = trace_parent
+        job = Job(job_id, task, self._clock.wall())
+        return self._head_starts.begin(
+            job_id, lambda recorded: self._carry_through(job, plan, recorded)
+        )
+
+    def _go_on(self, head_start: HeadStart, job: Job) -> bool:
+        """Let a job that was recorded go on, if it is the one that has begun and its turn came."""
+        if head_start.job_id != job.job_id or head_start.task.done():
+            return False
+        entry = self._admission.begin_next(job)
+        if entry is None:
+            return False
+        self._follow(entry, self._head_starts.confirm(head_start, job))
+        return True
+
+    def _give_up(self, head_start: HeadStart | None) -> None:
+        if head_start is not None and self._head_starts.give_up(head_start):
+            self._trace_parents.pop(head_start.job_id, None)
 
     def _hurrying_if_small(self, task: str) -> AbstractContextManager[None]:
         return self._turns.hurrying() if len(task) <= SMALL_TASK else nullcontext()
@@ -336,14 +389,15 @@ class Engine:
         if self._draining:
             return
         for entry in islice(self._admission.begin(), BEGIN_AT_ONCE):
-            job_id = entry.job.job_id
-            task = asyncio.create_task(self._carry_through(entry.job, entry.plan))
-            self._running[job_id] = task
-            task.add_done_callback(functools.partial(self._ended, entry))
+            self._follow(entry, asyncio.create_task(self._carry_through(entry.job, entry.plan)))
         if self._admission.can_begin:
             self._begin_later()
         if self._admission.wants_more or self._admission.next_large() is not None:
             self._room.set()
+
+    def _follow(self, entry: Entry, task: "asyncio.Task[None]") -> None:
+        self._running[entry.job.job_id] = task
+        task.add_done_callback(functools.partial(self._ended, entry))
 
     def _ended(self, entry: Entry, _task: "asyncio.Task[None]") -> None:
         self._running.pop(entry.job.job_id, None)
@@ -355,11 +409,13 @@ class Engine:
             self._begin_soon = True
             asyncio.get_running_loop().call_soon(self._begin)
 
-    async def _carry_through(self, job: Job, plan: Plan | None) -> None:
+    async def _carry_through(
+        self, job: Job, plan: Plan | None, recorded: Recorded | None = None
+    ) -> None:
         with self._hurrying_if_small(job.task):
-            await self._carry(job, plan)
+            await self._carry(job, plan, recorded)
 
-    async def _carry(self, job: Job, plan: Plan | None) -> None:
+    async def _carry(self, job: Job, plan: Plan | None, recorded: Recorded | None) -> None:
         try:
             if plan is None:
                 plan = await self._planner.plan(job.task)
@@ -367,6 +423,8 @@ class Engine:
                 outcome = await self._compute(job, plan)
             else:
                 outcome = await self._before_deadline(job, plan, self._settings.deadline_s)
+            if recorded is not None:
+                job = await recorded
             await self._finish(job, outcome)
         except ExpressionError as error:  # it was taken by a version that read it otherwise
             await self._finish(job, Outcome(error=error.code, detail=error.detail))

@@ -271,9 +271,7 @@ class Traces:
         else:
             trace = SampledTrace(plan, now)
         self._running[job_id] = trace
-        before = self._ended.pop(job_id, None)  # of a job that starts afresh
-        if before is not None:
-            self._cost -= before.cost
+        self.drop(job_id)  # if it starts afresh
         return trace
 
     def end(self, job_id: JobId) -> None:
@@ -284,6 +282,12 @@ class Traces:
         self._cost += trace.cost
         while self._cost > self._limit:
             self._cost -= self._ended.popitem(last=False)[1].cost
+
+    def drop(self, job_id: JobId) -> None:
+        """Keep nothing of a job that has ended."""
+        trace = self._ended.pop(job_id, None)
+        if trace is not None:
+            self._cost -= trace.cost
 
     def get(self, job_id: JobId) -> Trace | None:
         """Return the trace of a job, or `None` if there is none, or none any more."""

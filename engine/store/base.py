@@ -60,6 +60,14 @@ class Store(Protocol):
         ...
 
     @property
+    def next_id(self) -> JobId | None:
+        """The id of a job without a key, if it were added now; `None` where nobody can tell.
+
+        It is a forecast: it comes true unless a write fails that was asked for before.
+        """
+        ...
+
+    @property
     def broken(self) -> bool:
         """Whether the store has failed for good: nothing is promised any more."""
         ...

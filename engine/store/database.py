@@ -47,6 +47,11 @@ class Database:
         self._last = 0  # the last id given
         self._open_jobs: set[int] = set()  # some of the unfinished: no statement asks for them
 
+    @property
+    def next_id(self) -> JobId:
+        """The id of the next new job."""
+        return JobId(self._last + 1)
+
     # Opening and closing
 
     def open(self) -> None:

@@ -35,6 +35,11 @@ class MemoryRecord:
         """How many jobs are in which status."""
         return Counts(**{status: len(ids) for status, ids in self._in.items()})
 
+    @property
+    def next_id(self) -> JobId:
+        """The id of the next new job."""
+        return JobId(self._last + 1)
+
     def add(self, new: Sequence[NewJob], now: float) -> list[Job]:
         """Add jobs, all or none. Raises `IdempotencyConflict`."""
         fingerprints: dict[str, str] = {}
@@ -135,6 +140,10 @@ class MemoryStore:
     def counts(self) -> Counts:
         """How many jobs are in which status."""
         return self._record.counts
+
+    @property
+    def next_id(self) -> None:
+        """Not told: a job is recorded sooner than anybody could make use of it."""
 
     async def broke(self) -> None:
         """Never return: memory does not fail for good and leave us here to tell."""

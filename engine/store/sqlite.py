@@ -46,6 +46,7 @@ class SqliteStore:
         self, directory: Path, make_database: Callable[[Path], Database] = Database
     ) -> None:
         self.counts = Counts()
+        self.next_id: JobId | None = None
         self.broken = False
         self._broke = asyncio.Event()
         self._database = make_database(directory)
@@ -75,6 +76,7 @@ class SqliteStore:
     async def add(self, new: Sequence[NewJob], now: float) -> list[Job]:
         """Add jobs, all or none. Raises `IdempotencyConflict`; `ValueError` for what is no text."""
         size = sum(size_of(job.task) + size_of(job.key) + size_of(job.fingerprint) for job in new)
+        self._foresee(new)
         return cast(list[Job], await self._ask(Add(new, now), len(new), size))
 
     async def finish(self, job_id: JobId, outcome: Outcome, now: float) -> bool:
@@ -149,7 +151,15 @@ class SqliteStore:
             group.append(self._waiting.popleft())
         self._groups.put(group)
 
-    def _answer(self, group: list[_Call], answers: list[object], counts: Counts) -> None:
+    def _foresee(self, new: Sequence[NewJob]) -> None:
+        """Count on: whether a key is new is known to the database alone, until all is written."""
+        if self.next_id is not None:
+            has_key = any(job.key is not None for job in new)
+            self.next_id = None if has_key else JobId(self.next_id + len(new))
+
+    def _answer(
+        self, group: list[_Call], answers: list[object], counts: Counts, next_id: JobId
+    ) -> None:
         self.counts = counts
         if self._database.broken:
             self.broken = True
@@ -165,6 +175,7 @@ class SqliteStore:
             self._hand_over()
             return
         self._busy = False
+        self.next_id = next_id
         if self._closing is not None:
             self._groups.put(None)
 
@@ -177,7 +188,10 @@ class SqliteStore:
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         while (group := self._groups.get()) is not None:
             answers = carry_out(self._database, [call.ask for call in group])
-            loop.call_soon_threadsafe(self._answer, group, answers, self._database.counts)
+            database = self._database
+            loop.call_soon_threadsafe(
+                self._answer, group, answers, database.counts, database.next_id
+            )
         self._database.close()
         loop.call_soon_threadsafe(self._closed)
 

@@ -93,6 +93,24 @@ def test_adding_nothing_adds_nothing(run: Run[object]) -> None:
     run(law)
 
 
+def test_the_id_that_a_store_foretells_comes_true_or_it_foretells_none(run: Run[object]) -> None:
+    """For a job without a key, while others are added too, with keys that are new or known."""
+
+    async def law(store: Store) -> None:
+        async def add(*new: NewJob) -> None:
+            foretold = store.next_id
+            jobs = await store.add(new, 1.0)
+            if new[0].key is None:
+                assert foretold in (None, jobs[0].job_id)
+
+        await add(NewJob("1"))
+        await asyncio.gather(*(add(*[NewJob("2")] * count) for count in (1, 3, 1, 2)))
+        for key in "aab":
+            await asyncio.gather(add(keyed(key)), add(NewJob("3"), NewJob("3")), add(NewJob("4")))
+
+    run(law)
+
+
 def test_an_added_job_is_seen_by_every_read(run: Run[object]) -> None:
     """As soon as the call has returned, with the time that was handed in."""
 

@@ -496,6 +496,42 @@ SAFEGUARDS = (
         ),
     ),
     without(
+        14,
+        "no outcome before the record has the job",
+        UNIT + "/test_headstart.py::test_a_result_never_becomes_the_answer_of_another_job",
+        (
+            "engine/core.py",
+            "            if recorded is not None:\n                job = await recorded\n",
+            "",
+        ),
+    ),
+    without(
+        16,
+        "what the record refused is no longer computed",
+        UNIT + "/test_headstart.py::test_what_the_record_refuses_has_never_been",
+        (
+            "engine/core.py",
+            "            except BaseException:\n                self._give_up(head_start)\n                raise\n",
+            "            except BaseException:\n                raise\n",
+        ),
+    ),
+    without(
+        16,
+        "a job that got another id than was foretold begins afresh",
+        UNIT + "/test_headstart.py::test_a_job_that_got_another_id_than_was_foretold_begins_afresh",
+        ("engine/core.py", "if head_start.job_id != job.job_id or head_start", "if head_start"),
+    ),
+    without(
+        27,
+        "jobs that began ahead take no more room than there is",
+        UNIT + "/test_headstart.py::test_no_more_jobs_run_than_there_is_room_for",
+        (
+            "engine/admission.py",
+            " != self._taken + 1 or not self._has_place:",
+            " != self._taken + 1:",
+        ),
+    ),
+    without(
         16,
         "a commit that failed is final",
         STORE + "test_a_commit_that_fails_is_final",

@@ -31,6 +31,7 @@ class Disk:
 class _Transaction(NamedTuple):
     carry_out: Callable[[], object]
     writes: bool
+    adds: Sequence[NewJob]
     done: "asyncio.Future[object]"
 
 
@@ -80,6 +81,15 @@ class SimulatedStore:
         """How many jobs are in which status."""
         return self._disk.record.counts
 
+    @property
+    def next_id(self) -> JobId | None:
+        """The id of a job without a key, if it were added now, if that can be told."""
+        waiting = [new for transaction in self._group for new in transaction.adds]
+        if any(new.key is not None for new in waiting):
+            return None
+        is_wrong = self._random.random() < 0.1  # as it may be after a write that failed
+        return JobId(self._disk.record.next_id + len(waiting) + is_wrong)
+
     async def broke(self) -> None:
         """Return when the disk has failed for good."""
         await self._broke.wait()
@@ -90,7 +100,7 @@ class SimulatedStore:
 
     async def add(self, new: Sequence[NewJob], now: float) -> list[Job]:
         """Add jobs, all or none. Raises `IdempotencyConflict`."""
-        return await self._ask(lambda: self._disk.record.add(new, now))
+        return await self._ask(lambda: self._disk.record.add(new, now), adds=new)
 
     async def finish(self, job_id: JobId, outcome: Outcome, now: float) -> bool:
         """Set the outcome of a job, unless it has one."""
@@ -124,14 +134,20 @@ class SimulatedStore:
 
     # Group commit
 
-    async def _ask(self, carry_out: Callable[[], Result], *, writes: bool = True) -> Result:
+    async def _ask(
+        self,
+        carry_out: Callable[[], Result],
+        *,
+        writes: bool = True,
+        adds: Sequence[NewJob] = (),
+    ) -> Result:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[object] = loop.create_future()
         if self._cut:
             await done  # for ever: nobody is there any more
         if self._closed or self.broken:
             raise StoreError("the store is closed; start the master again")
-        self._group.append(_Transaction(carry_out, writes, done))
+        self._group.append(_Transaction(carry_out, writes, adds, done))
         if self._timer is None:
             delay_s = SYNC_S * self._random.uniform(0.5, 3.0)
             self._timer = loop.call_later(delay_s, self._commit)

@@ -95,6 +95,23 @@ def test_a_full_lobby_leaves_jobs_in_the_store_until_there_is_room() -> None:
     assert begun(admission) == [3]
 
 
+def test_a_job_that_has_begun_already_counts_when_it_is_the_next_in_line() -> None:
+    """Not before those before it, not twice, and not where there is no room."""
+    admission = an_admission(running_jobs=1)
+    assert admission.is_idle
+    assert admission.begin_next(a_job(2)) is None
+    entry = admission.begin_next(a_job(1))
+    assert entry is not None
+    assert admission.taken == 1
+    assert not admission.is_idle
+    assert admission.begin_next(a_job(1)) is None
+    assert admission.begin_next(a_job(2)) is None
+    offer(admission, [2, 3])
+    admission.ended(entry)
+    assert not admission.is_idle  # others wait before it
+    assert begun(admission) == [2]
+
+
 def test_large_jobs_hold_up_no_small_one() -> None:
     """Those without room are remembered by their ids, and let in one after the other."""
     admission = an_admission(running_jobs=10, running_bytes=500)

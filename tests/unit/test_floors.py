@@ -42,7 +42,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engine.trace",
         "engine.why",
     ),
-    ("engine.transport", "engine.store", "engine.web", "engine.turns"),
+    ("engine.transport", "engine.store", "engine.web", "engine.turns", "engine.headstart"),
     ("engine.calls", "engine.dispatcher", "engine.health", "engine.roof"),
     ("engine.pipeline", "engine.planner"),
     ("engine.core",),

@@ -370,6 +370,29 @@ def test_a_full_disk_refuses_the_whole_group_and_the_store_goes_on(tmp_path: Pat
     run(SqliteStore(tmp_path, Small), law)
 
 
+def test_the_next_id_is_foretold_while_jobs_are_added_and_again_when_it_is_idle(
+    tmp_path: Path,
+) -> None:
+    """Not after a key, which may be known; what a full disk refused is taken back."""
+
+    async def law(store: SqliteStore) -> None:
+        assert store.next_id == 1
+        adding = asyncio.gather(added(store, "1"), added(store, "2", "3"))
+        await asyncio.sleep(0)
+        assert store.next_id == 4
+        await adding
+        adding = asyncio.gather(store.add([NewJob("4", "key")], 1.0), added(store, "5"))
+        await asyncio.sleep(0)
+        assert store.next_id is None
+        await adding
+        assert store.next_id == 6
+        with pytest.raises(StoreError):
+            await added(store, "6" * 10**6)
+        assert store.next_id == 6
+
+    run(SqliteStore(tmp_path, Small), law)
+
+
 def test_a_read_beside_a_group_that_fails_is_answered(tmp_path: Path) -> None:
     """It needs no room."""
 

@@ -1,0 +1,69 @@
+"""Small jobs that are computed while they are still being recorded.
+
+A commit and a call to a worker take about as long, so neither waits for the other. The job runs
+under the id that it will probably get. If the record refuses it, or gives it another id after it
+refused one before, the head start is given up, and nothing has come of it: operations are pure,
+and no outcome is told, or handed to the record, before the record has the job under this id.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from engine.job import Job, JobId
+
+FEW = 4  # at a time: where there are more, their operations travel together after one commit
+
+Recorded = asyncio.Future[Job]
+Carry = Callable[[Recorded], Coroutine[None, None, None]]
+
+
+class HeadStart:
+    """One job's: whatever carries it through waits for it to be recorded before it finishes it."""
+
+    def __init__(self, job_id: JobId, carry: Carry) -> None:
+        self.job_id = job_id
+        self.recorded: Recorded = asyncio.get_running_loop().create_future()
+        self.task = asyncio.create_task(carry(self.recorded))
+
+
+class HeadStarts:
+    """Those that are under way: begun, and neither confirmed nor at an end."""
+
+    def __init__(self, on_given_up: Callable[[JobId], None]) -> None:
+        self._on_given_up = on_given_up
+        self._under_way: dict[JobId, HeadStart] = {}
+
+    @property
+    def tasks(self) -> list["asyncio.Task[None]"]:
+        """What carries them through."""
+        return [head_start.task for head_start in self._under_way.values()]
+
+    def has_room_for(self, job_id: JobId) -> bool:
+        """Return whether one more may begin: few do, and no two under one id."""
+        return len(self._under_way) < FEW and job_id not in self._under_way
+
+    def begin(self, job_id: JobId, carry: Carry) -> HeadStart:
+        """Begin to carry a job through."""
+        head_start = self._under_way[job_id] = HeadStart(job_id, carry)
+        head_start.task.add_done_callback(lambda _: self._ended(job_id))
+        return head_start
+
+    def confirm(self, head_start: HeadStart, job: Job) -> "asyncio.Task[None]":
+        """Let it go on as a job like all others: it is recorded. Return what carries it through."""
+        del self._under_way[job.job_id]
+        head_start.recorded.set_result(job)
+        return head_start.task
+
+    def give_up(self, head_start: HeadStart) -> bool:
+        """Stop it, unless it was confirmed; return whether it is stopped.
+
+        Its id may have another head start when this one has come to its end.
+        """
+        if self._under_way.get(head_start.job_id) is not head_start:
+            return False
+        head_start.task.cancel()
+        return True
+
+    def _ended(self, job_id: JobId) -> None:
+        if self._under_way.pop(job_id, None) is not None:
+            self._on_given_up(job_id)
