@@ -1,29 +1,31 @@
-"""The way to the workers: one HTTP request, one reply. The only place that knows HTTP clients.
+"""The way to the workers: one HTTP request, one reply. What goes wrong on it gets its meaning here.
 
-Whatever goes wrong on the way is translated here into a `WorkerError`, once. A reply of any
+Whatever it is, it is translated into a `WorkerError`, once. A reply of any
 status is a reply. Nothing is followed, unpacked or retried, and no more than `MAX_REPLY_BYTES`
 of a body is ever held.
 """
 
 import contextlib
 import re
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 import pycurl
-from tornado.curl_httpclient import CurlAsyncHTTPClient, CurlError
-from tornado.httpclient import HTTPRequest, HTTPResponse
-from tornado.httputil import HTTPHeaders
 
 from engine.errors import BrokenReply, TimedOut, Unreachable, WorkerError
 from engine.exchange import Reply
+from engine.transfers import Received, TransferFailed, Transfers
 
 MAX_REPLY_BYTES = 10 * 1024 * 1024  # 512 results of 4,300 digits with their operands need 7 MB
 
 NEVER_ABOARD = frozenset({pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST})
 ANSWER_TIMED_OUT = "Operation timed out"  # how libcurl begins; of a connection, it says so
 BROKEN_CONNECTION = frozenset({pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR})
+OPTIONS = {
+    pycurl.FOLLOWLOCATION: False,
+    pycurl.NOPROXY: "*",  # a proxy of the environment is for the world outside
+    pycurl.NOSIGNAL: True,
+    pycurl.PROTOCOLS: pycurl.PROTO_HTTP,
+}
 
 
 class Transport(Protocol):
@@ -45,118 +47,93 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """The transport on Tornado's `AsyncHTTPClient`, in its pycurl form: connections are kept.
+    """The transport on libcurl. Up to `max_calls` and `max_probes` connections are kept.
 
-    Probes have a client of their own, so that they never queue behind calls.
+    Probes have connections of their own, so that they never wait for one that carries a call.
     """
 
     def __init__(
         self, *, max_calls: int, max_probes: int, connect_timeout_s: float, token: str = ""
     ) -> None:
-        self._calls = _client(max_calls)
-        self._probes = _client(max_probes)
+        self._calls = Transfers(OPTIONS, kept=max_calls, largest_body=MAX_REPLY_BYTES)
+        self._probes = Transfers(OPTIONS, kept=max_probes, largest_body=MAX_REPLY_BYTES)
         self._connect_timeout_s = connect_timeout_s
-        self._headers = {"Content-Type": "application/json", "Expect": ""}
+        self._headers = ["Content-Type: application/json", "Expect:"]
         if token:
-            self._headers["Authorization"] = f"Bearer {token}"
+            self._headers.append(f"Authorization: Bearer {token}")
 
     async def compute(
         self, url: str, body: bytes, timeout_s: float, trace_parent: str | None = None
     ) -> Reply:
         """POST `body` to `url`/compute, in a trace if there is one, and return what came back."""
-        more = {} if trace_parent is None else {"traceparent": trace_parent}
-        return await self._fetch(self._calls, f"{url}/compute", "POST", body, timeout_s, more)
+        options = {pycurl.URL: f"{url}/compute", pycurl.POSTFIELDS: body}
+        return await self._ask(self._calls, options, timeout_s, trace_parent)
 
     async def health(self, url: str, timeout_s: float) -> Reply:
         """GET `url`/health and return what came back."""
-        return await self._fetch(self._probes, f"{url}/health", "GET", None, timeout_s)
+        return await self._ask(self._probes, {pycurl.URL: f"{url}/health"}, timeout_s)
 
     def close(self) -> None:
-        """Close both clients and their connections."""
+        """Close all connections; calls that are on their way are cancelled."""
         self._calls.close()
         self._probes.close()
 
-    async def _fetch(
+    async def _ask(
         self,
-        client: CurlAsyncHTTPClient,
-        url: str,
-        method: str,
-        body: bytes | None,
+        transfers: Transfers,
+        options: dict[int, Any],
         timeout_s: float,
-        more_headers: Mapping[str, str] = MappingProxyType({}),
+        trace_parent: str | None = None,
     ) -> Reply:
-        request = HTTPRequest(
-            url,
-            method=method,
-            headers=HTTPHeaders({**self._headers, **more_headers}),
-            body=body,
-            connect_timeout=min(self._connect_timeout_s, timeout_s),
-            request_timeout=timeout_s,
-            follow_redirects=False,
-            decompress_response=False,
-            prepare_curl_callback=_prepare,
-        )
+        headers = self._headers
+        if trace_parent is not None:
+            headers = [*headers, f"traceparent: {trace_parent}"]
+        options[pycurl.HTTPHEADER] = headers
+        options[pycurl.TIMEOUT_MS] = int(1000 * timeout_s)
+        options[pycurl.CONNECTTIMEOUT_MS] = int(1000 * min(self._connect_timeout_s, timeout_s))
         try:
-            response = await client.fetch(request, raise_error=False)
-        except CurlError as error:
-            raise _translated(error, timeout_s) from None
-        except (OSError, ValueError, UnicodeError) as error:
+            received = await transfers.perform(options)
+        except TransferFailed as failure:
+            raise _translated(failure, timeout_s) from None
+        except (pycurl.error, UnicodeError) as error:
             raise BrokenReply(f"could not be called: {error}") from None
-        return Reply(response.code, response.body, _retry_after_s(response), _computing_s(response))
+        return Reply(
+            received.status, received.body, _retry_after_s(received), _computing_s(received)
+        )
 
 
-class _Curl(CurlAsyncHTTPClient):
-    """A client that may be closed while requests are on their way, and tells what was aboard.
+def _translated(failure: TransferFailed, timeout_s: float) -> WorkerError:
+    """Return what a failure means.
 
     When a kept connection breaks before a byte of the answer has come, libcurl sends the request
     again on a new one. If that cannot be made, since the worker has died of the first, the failure
     is told of the second alone, as if the worker had never had the request.
     """
-
-    def _finish(
-        self, curl: pycurl.Curl, curl_error: int | None = None, curl_message: str | None = None
-    ) -> None:
-        is_unconnected = curl_error in NEVER_ABOARD or (
-            curl_error == pycurl.E_OPERATION_TIMEDOUT
-            and not (curl_message or "").startswith(ANSWER_TIMED_OUT)
-        )
-        if is_unconnected and curl.getinfo(pycurl.REQUEST_SIZE):
-            curl_error = pycurl.E_GOT_NOTHING
-        super()._finish(curl, curl_error, curl_message)
-
-    def close(self) -> None:
-        super().close()
-        # Closing a transfer makes libcurl set Tornado's timer, which would find nothing any more.
-        if self._timeout is not None:
-            self.io_loop.remove_timeout(self._timeout)
-
-
-def _client(max_clients: int) -> CurlAsyncHTTPClient:
-    return _Curl(force_instance=True, max_clients=max_clients, max_body_size=MAX_REPLY_BYTES)
-
-
-def _prepare(curl: pycurl.Curl) -> None:
-    curl.setopt(pycurl.NOPROXY, "*")  # a proxy of the environment is for the world outside
-
-
-def _translated(error: CurlError, timeout_s: float) -> WorkerError:
-    if error.errno == pycurl.E_OPERATION_TIMEDOUT:
-        return TimedOut(f"did not answer within {timeout_s:g} s")
-    if error.errno in NEVER_ABOARD:
-        return Unreachable("could not be connected to")
-    if error.errno in BROKEN_CONNECTION:
+    has_answer_timed_out = (
+        failure.number == pycurl.E_OPERATION_TIMEDOUT
+        and failure.message.startswith(ANSWER_TIMED_OUT)
+    )
+    is_unconnected = failure.number in NEVER_ABOARD or (
+        failure.number == pycurl.E_OPERATION_TIMEDOUT and not has_answer_timed_out
+    )
+    if failure.number in BROKEN_CONNECTION or (is_unconnected and failure.sent):
         return Unreachable("closed the connection without an answer", aboard=True)
-    return BrokenReply(f"sent what is no HTTP reply ({error.message})")
+    if failure.number == pycurl.E_OPERATION_TIMEDOUT:
+        return TimedOut(f"did not answer within {timeout_s:g} s")
+    if is_unconnected:
+        return Unreachable("could not be connected to")
+    return BrokenReply(f"sent what is no HTTP reply ({failure.message})")
 
 
-def _retry_after_s(response: HTTPResponse) -> float | None:
+def _retry_after_s(received: Received) -> float | None:
     with contextlib.suppress(ValueError):  # a date, or nonsense: as good as nothing
-        return max(0.0, float(response.headers.get("Retry-After", "")))
+        return max(0.0, float(received.header(b"Retry-After")))
     return None
 
 
-def _computing_s(response: HTTPResponse) -> float | None:
+def _computing_s(received: Received) -> float | None:
     """Return what `Server-Timing: compute;dur=MILLISECONDS` says, as browsers read it."""
-    timing = response.headers.get("Server-Timing", "")
-    told = re.search(r"\bcompute;dur=([0-9]{1,9}(?:\.[0-9]{1,9})?)", timing)
+    told = re.search(
+        r"\bcompute;dur=([0-9]{1,9}(?:\.[0-9]{1,9})?)", received.header(b"Server-Timing")
+    )
     return None if told is None else float(told[1]) / 1000

@@ -1,0 +1,186 @@
+"""Requests by libcurl on the event loop: what comes back, who shares what, and what is left."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pycurl
+import pytest
+
+from engine.transfers import LARGEST_HEAD, Received, TransferFailed, Transfers
+
+pytestmark = pytest.mark.gen_test
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+LARGEST_BODY = 1000
+
+
+class Server:
+    """Answers each request as it is told to; counts connections."""
+
+    def __init__(self, reply: Callable[[str], bytes]) -> None:
+        self.url = ""
+        self.connections = 0
+        self.open = 0
+        self.release = asyncio.Event()  # replies to paths that begin with /wait
+        self._reply = reply
+        self._changed = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection until the client closes it."""
+        self.connections += 1
+        self.open += 1
+        self._changed.set()
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                path = head.split()[1].decode()
+                if path.startswith("/wait"):
+                    await self.release.wait()
+                writer.write(self._reply(path))
+        except (asyncio.IncompleteReadError, ConnectionResetError):
+            writer.transport.abort()
+            with contextlib.suppress(ConnectionResetError):
+                await writer.wait_closed()
+            self.open -= 1
+            self._changed.set()
+
+    async def until(self, holds: Callable[["Server"], bool]) -> None:
+        """Return when something holds of its connections."""
+        while not holds(self):
+            self._changed.clear()
+            await self._changed.wait()
+
+
+def with_body(body: bytes, *headers: bytes) -> bytes:
+    """Return a reply."""
+    lines = (b"HTTP/1.1 200 OK", *headers, b"Content-Length: %d" % len(body), b"", body)
+    return b"\r\n".join(lines)
+
+
+def its_path(path: str) -> bytes:
+    """Answer with what was asked for."""
+    return with_body(path.encode())
+
+
+@asynccontextmanager
+async def a_server(reply: Callable[[str], bytes] = its_path) -> AsyncIterator[Server]:
+    """Run a server; at the end no connection to it is open."""
+    server = Server(reply)
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    async with listening:
+        yield server
+        server.release.set()
+        await server.until(lambda server: server.open == 0)
+
+
+@asynccontextmanager
+async def transfers_to(server: Server, kept: int = 10) -> AsyncIterator[Transfers]:
+    """Give transfers, and close them."""
+    options = {pycurl.NOPROXY: "*", pycurl.TIMEOUT_MS: 60_000}
+    transfers = Transfers(options, kept=kept, largest_body=LARGEST_BODY)
+    try:
+        yield transfers
+    finally:
+        transfers.close()
+
+
+async def get(transfers: Transfers, server: Server, path: str) -> Received:
+    """Ask for a path."""
+    return await transfers.perform({pycurl.URL: server.url + path})
+
+
+async def test_everybody_gets_the_answer_to_what_was_asked() -> None:
+    """However many ask at the same time, one after the other's end in the same turn of the loop."""
+    async with a_server() as server, transfers_to(server) as transfers:
+
+        async def ask_in_turn(name: int) -> list[bytes]:
+            return [(await get(transfers, server, f"/{name}/{i}")).body for i in range(20)]
+
+        answers = await asyncio.gather(*map(ask_in_turn, range(10)))
+    assert answers == [[f"/{name}/{i}".encode() for i in range(20)] for name in range(10)]
+    assert server.connections <= 10
+
+
+async def test_connections_are_kept_though_one_is_used_at_a_time() -> None:
+    """As many as were said: a pool of workers is not connected to again and again."""
+    async with a_server() as server, transfers_to(server, kept=30) as transfers:
+        waiting = [asyncio.ensure_future(get(transfers, server, "/wait")) for _ in range(30)]
+        await server.until(lambda server: server.connections == 30)
+        server.release.set()
+        await asyncio.gather(*waiting)
+        for _ in range(3):
+            await get(transfers, server, "/")
+        assert server.open == 30
+
+
+async def test_what_is_cancelled_is_taken_back_and_hurts_nobody() -> None:
+    """Its connection is closed, since an answer to it may still come; others go on."""
+    async with a_server() as server, transfers_to(server) as transfers:
+        cancelled = asyncio.ensure_future(get(transfers, server, "/wait/1"))
+        other = asyncio.ensure_future(get(transfers, server, "/wait/2"))
+        await server.until(lambda server: server.connections == 2)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        server.release.set()
+        assert (await other).body == b"/wait/2"
+        await server.until(lambda server: server.open == 1)
+        assert (await get(transfers, server, "/3")).body == b"/3"
+        assert server.connections == 2
+
+
+async def test_what_is_under_way_at_the_end_is_cancelled() -> None:
+    """No connection stays open, and nobody waits for ever."""
+    async with a_server() as server:
+        async with transfers_to(server) as transfers:
+            waiting = asyncio.ensure_future(get(transfers, server, "/wait"))
+            await server.until(lambda server: server.connections == 1)
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+
+async def test_an_option_that_is_none_is_refused_and_the_next_request_is_served() -> None:
+    """A URL of other characters than ASCII, for one."""
+    async with a_server() as server, transfers_to(server) as transfers:
+        with pytest.raises(UnicodeError):
+            await get(transfers, server, "/ü")
+        assert (await get(transfers, server, "/u")).body == b"/u"
+
+
+@pytest.mark.parametrize(
+    ("reply", "what"),
+    [
+        (with_body(b"x" * LARGEST_BODY), "taken"),
+        (with_body(b"x" * (LARGEST_BODY + 1)), "too much"),
+        (with_body(b"", b"X: " + b"y" * (LARGEST_HEAD // 4)), "taken"),
+        (with_body(b"", *[b"X: " + b"y" * 1000] * (LARGEST_HEAD // 1000)), "too much"),
+    ],
+    ids=["body", "large body", "head", "large head"],
+)
+async def test_no_more_is_taken_than_there_may_be(reply: bytes, what: str) -> None:
+    """Of body and of head; what there may be is taken to the last byte."""
+    async with a_server(lambda _: reply) as server, transfers_to(server) as transfers:
+        if what == "taken":
+            assert (await get(transfers, server, "/")).body == reply.partition(b"\r\n\r\n")[2]
+        else:
+            with pytest.raises(TransferFailed) as caught:
+                await get(transfers, server, "/")
+            assert caught.value.sent
+
+
+async def test_headers_are_those_of_the_reply_and_not_of_what_came_before_it() -> None:
+    """Found in any case, several with commas, and an empty text where there is none."""
+
+    def reply(_path: str) -> bytes:
+        early = b"HTTP/1.1 103 Early Hints\r\nX-Early: 1\r\n\r\n"
+        return early + with_body(b"{}", b"x-one: 1", b"X-Two:a", b"X-TWO:  b ")
+
+    async with a_server(reply) as server, transfers_to(server) as transfers:
+        received = await get(transfers, server, "/")
+    assert received.status == 200
+    assert received.body == b"{}"
+    named = (b"X-One", b"X-Two", b"X-Early", b"X")
+    assert [received.header(name) for name in named] == ["1", "a, b", "", ""]
