@@ -15,6 +15,7 @@ SHORT_ROOM = 32  # while somebody hurries, who has a dozen turns to go through
 PIECE = 96  # what it pays to ask for room for
 CALL = 16  # that a call to a worker costs, with whatever it carries coming on top
 FEW = 8  # that hurry: what many wait for comes soonest when most is done in a turn
+LINGER = 64  # turns, a tenth of a second: who came may come again, and be read in short turns too
 
 
 class Turns:
@@ -22,6 +23,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._hurrying = 0
+        self._lingering = 0  # turns that are short still
         self._room = self._left = ROOM
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
         self._is_scheduled = False
@@ -29,16 +31,19 @@ class Turns:
     @property
     def room(self) -> int:
         """How much is to be done in one turn at the most, from the next one on."""
-        return SHORT_ROOM if 0 < self._hurrying <= FEW else ROOM
+        if self._hurrying > FEW:
+            return ROOM
+        return SHORT_ROOM if self._hurrying or self._lingering else ROOM
 
     @contextmanager
     def hurrying(self) -> Iterator[None]:
-        """Keep turns short: what is little work itself goes through many of them."""
+        """Keep turns short, and some after it: what is little work goes through many of them."""
         self._hurrying += 1
         try:
             yield
         finally:
             self._hurrying -= 1
+            self._lingering = LINGER
 
     async def take(self, cost: int) -> None:
         """Return in a turn that has room for `cost`. What exceeds all room has a turn to itself."""
@@ -60,6 +65,7 @@ class Turns:
 
     def _begin_turn(self) -> None:
         self._is_scheduled = False
+        self._lingering = max(0, self._lingering - 1)
         self._room = self._left = self.room
         while self._waiting and self._fits(self._waiting[0][1]):
             has_room, cost = self._waiting.popleft()

@@ -361,7 +361,7 @@ SAFEGUARDS = (
         UNIT + "/test_core.py::test_turns_are_short_while_a_small_job_is_in_hand_and_only_then",
         (
             "engine/turns.py",
-            "return SHORT_ROOM if 0 < self._hurrying <= FEW else ROOM",
+            "return SHORT_ROOM if self._hurrying or self._lingering else ROOM",
             "return ROOM",
         ),
     ),

@@ -11,7 +11,7 @@ from engine.expression.parser import parse
 from engine.job import JobId, Operation
 from engine.plan import Plan
 from engine.trace import Trip
-from engine.turns import PIECE, ROOM, SHORT_ROOM, Turns
+from engine.turns import LINGER, PIECE, ROOM, SHORT_ROOM, Turns
 from tests.builders import an_operation, operations
 
 FIRST, SECOND = Trip("w1", 1.0, 2.0), Trip("w2", 1.0, 3.0)
@@ -151,7 +151,7 @@ def test_who_was_cancelled_while_it_waited_takes_no_room() -> None:
 
 
 def test_a_turn_has_less_room_while_somebody_hurries() -> None:
-    """From the next turn on, and until the last of them is through."""
+    """From the next turn on, until the last of them is through, and for a while after that."""
 
     def most_in_a_turn(turns: Turns) -> int:
         found = turns_until(3 * ROOM, 1, turns)
@@ -161,4 +161,6 @@ def test_a_turn_has_less_room_while_somebody_hurries() -> None:
     assert most_in_a_turn(turns) == ROOM
     with turns.hurrying(), turns.hurrying():
         assert most_in_a_turn(turns) == SHORT_ROOM
+    assert most_in_a_turn(turns) == SHORT_ROOM
+    turns_until(LINGER, ROOM, turns)
     assert most_in_a_turn(turns) == ROOM

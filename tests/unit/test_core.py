@@ -11,7 +11,7 @@ from engine.planner import Planner
 from engine.settings import JobsSettings, LimitsSettings
 from engine.store.memory import MemoryStore
 from engine.trace import Arrival
-from engine.turns import FEW, ROOM, SHORT_ROOM, Turns
+from engine.turns import FEW, LINGER, ROOM, SHORT_ROOM, Turns
 from tests.simulation.loop import run
 
 
@@ -87,7 +87,7 @@ def test_everybody_who_waits_for_a_job_is_told_of_its_end() -> None:
 
 
 def test_turns_are_short_while_a_small_job_is_in_hand_and_only_then() -> None:
-    """A job of many operations gains nothing by it, and many small ones neither."""
+    """And a while after it. Jobs of many operations gain nothing by it, nor do many small ones."""
     turns = Turns()
 
     async def scenario(engine: Engine) -> None:
@@ -104,6 +104,10 @@ def test_turns_are_short_while_a_small_job_is_in_hand_and_only_then() -> None:
             await engine.cancel(job.job_id)
         await engine.submit("2" * SMALL_TASK)  # has its answer by itself
         await asyncio.sleep(1)
+        for _ in range(LINGER):
+            assert turns.room == SHORT_ROOM
+            await turns.take(ROOM)
+        await turns.take(ROOM)
         assert turns.room == ROOM
 
     with_engine(scenario, turns)
