@@ -39,6 +39,7 @@ from engine.messages import JobOperations
 from engine.pipeline import Executor
 from engine.plan import Plan
 from engine.planner import Planner
+from engine.retention import forget_old
 from engine.settings import JobsSettings, LimitsSettings
 from engine.store.base import Counts, NewJob, Status, Store
 from engine.trace import SampledTrace, Shown, Telling, Traces
@@ -51,9 +52,6 @@ READ_BYTES = 2 * 1024 * 1024  # and text of theirs, at the most
 SETTLING_TURNS = 3  # a result wakes its pipeline, which ends, which hands the outcome to the store
 BEGIN_AT_ONCE = 64  # jobs that are begun in one turn of the loop: some 2 ms
 SMALL_TASK = 128  # characters: its few operations are not to wait behind the many of others
-FORGET_EVERY_S = 1.0
-FORGOTTEN_AT_ONCE = 500  # finished jobs; with the pause, up to 25,000 a second are forgotten
-FORGET_PAUSE_S = 0.02
 STORE_RETRY_S = 1.0  # pause before an outcome that could not be stored is offered again
 
 
@@ -111,7 +109,7 @@ class Engine:
         self._room.set()
         self._background = [
             asyncio.create_task(self._read_waiting()),
-            asyncio.create_task(self._forget_old()),
+            asyncio.create_task(forget_old(self._store, self._settings, self._clock)),
         ]
 
     def drain(self) -> None:
@@ -526,24 +524,6 @@ class Engine:
                 self._admission.read(jobs)
                 self._admission.behind = True
                 crash_point("recovery.taken_up")
-
-    # Forgetting what is older than the record is to be
-
-    async def _forget_old(self) -> None:
-        while True:
-            await self._clock.sleep(FORGET_EVERY_S)
-            try:
-                while await self._forget_some() == FORGOTTEN_AT_ONCE:
-                    await self._clock.sleep(FORGET_PAUSE_S)
-            except StoreError as error:
-                log.warning("old jobs cannot be forgotten yet: %s", error)
-
-    async def _forget_some(self) -> int:
-        counts, keep_s = self._store.counts, self._settings.keep_s
-        if keep_s is None and counts.succeeded + counts.failed <= self._settings.keep:
-            return 0
-        older_than = None if keep_s is None else self._clock.wall() - keep_s
-        return await self._store.prune(self._settings.keep, older_than, FORGOTTEN_AT_ONCE)
 
 
 def _kind_of(outcome: Outcome) -> str:

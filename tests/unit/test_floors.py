@@ -50,7 +50,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engine.turns",
         "engine.headstart",
     ),
-    ("engine.calls", "engine.dispatcher", "engine.health", "engine.roof"),
+    ("engine.calls", "engine.dispatcher", "engine.health", "engine.retention", "engine.roof"),
     ("engine.pipeline", "engine.planner"),
     ("engine.core",),
     ("engine.master", "engine.worker", "engine.client"),
