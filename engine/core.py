@@ -33,7 +33,7 @@ from engine.errors import (
     StoreError,
     TraceNotKept,
 )
-from engine.headstart import HeadStart, HeadStarts, Recorded
+from engine.headstart import FEW, HeadStart, HeadStarts, Recorded
 from engine.job import Job, JobId, Outcome
 from engine.messages import JobOperations
 from engine.pipeline import Executor
@@ -325,8 +325,9 @@ class Engine:
         if (
             job_id is None
             or len(task) > SMALL_TASK
+            or self._submitting >= FEW
             or not self._admission.is_idle
-            or not self._head_starts.has_room_for(job_id)
+            or not self._head_starts.may_begin(job_id)
         ):
             return None
         if trace_parent is not None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 
 from engine.job import Job, JobId
 
-FEW = 4  # at a time: where there are more, their operations travel together after one commit
+FEW = 4  # submissions at a time: of more, the operations travel together after one commit
 
 Recorded = asyncio.Future[Job]
 Carry = Callable[[Recorded], Coroutine[None, None, None]]
@@ -38,9 +38,9 @@ class HeadStarts:
         """What carries them through."""
         return [head_start.task for head_start in self._under_way.values()]
 
-    def has_room_for(self, job_id: JobId) -> bool:
-        """Return whether one more may begin: few do, and no two under one id."""
-        return len(self._under_way) < FEW and job_id not in self._under_way
+    def may_begin(self, job_id: JobId) -> bool:
+        """Return whether this one may begin: no two do under one id."""
+        return job_id not in self._under_way
 
     def begin(self, job_id: JobId, carry: Carry) -> HeadStart:
         """Begin to carry a job through."""
