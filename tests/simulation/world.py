@@ -201,8 +201,11 @@ class World:
         self.laws.over(call, self.master.life)
 
     def changed(self, url: str, state: State) -> None:
-        """Hear from the log that the pool thinks otherwise of a worker."""
-        if state is State.DEAD:
+        """Hear from the log that the pool thinks otherwise of a worker.
+
+        What a master thinks that was killed, and whose network is cut, says nothing.
+        """
+        if state is State.DEAD and self.master.up:
             worker = next((one for one in self.workers if one.url == url), None)
             well = worker is not None and worker.is_well
             self.laws.died(url, worker.well_since if worker and well else None)
