@@ -133,7 +133,6 @@ class Transfers:
     def _act(self, socket: int, what: int) -> None:
         """Let libcurl do what there is to do; follow what it says then."""
         self._multi.socket_action(socket, what)
-        self._watch()
         left = 1
         while left:
             left, succeeded, failed = self._multi.info_read()

@@ -1,8 +1,7 @@
 """The way to the workers: one HTTP request, one reply. What goes wrong on it gets its meaning here.
 
-Whatever it is, it is translated into a `WorkerError`, once. A reply of any
-status is a reply. Nothing is followed, unpacked or retried, and no more than `MAX_REPLY_BYTES`
-of a body is ever held.
+Whatever it is, it is translated into a `WorkerError`, once. A reply of any status is a reply.
+Nothing is followed, unpacked or retried, and no more than `MAX_REPLY_BYTES` of a body is ever held.
 """
 
 import contextlib
@@ -109,16 +108,13 @@ def _translated(failure: TransferFailed, timeout_s: float) -> WorkerError:
     again on a new one. If that cannot be made, since the worker has died of the first, the failure
     is told of the second alone, as if the worker had never had the request.
     """
-    has_answer_timed_out = (
-        failure.number == pycurl.E_OPERATION_TIMEDOUT
-        and failure.message.startswith(ANSWER_TIMED_OUT)
-    )
+    has_timed_out = failure.number == pycurl.E_OPERATION_TIMEDOUT
     is_unconnected = failure.number in NEVER_ABOARD or (
-        failure.number == pycurl.E_OPERATION_TIMEDOUT and not has_answer_timed_out
+        has_timed_out and not failure.message.startswith(ANSWER_TIMED_OUT)
     )
     if failure.number in BROKEN_CONNECTION or (is_unconnected and failure.sent):
         return Unreachable("closed the connection without an answer", aboard=True)
-    if failure.number == pycurl.E_OPERATION_TIMEDOUT:
+    if has_timed_out:
         return TimedOut(f"did not answer within {timeout_s:g} s")
     if is_unconnected:
         return Unreachable("could not be connected to")
