@@ -430,7 +430,9 @@ class Engine:
         except Exception:
             about = self._about(job.job_id)
             log.exception(
-                "job %d stopped unforeseen; the next start takes it up", job.job_id, extra=about
+                "job %d stopped unforeseen; it is taken up again, at the next start at the latest",
+                job.job_id,
+                extra=about,
             )
 
     async def _before_deadline(self, job: Job, plan: Plan, deadline_s: float) -> Outcome:
