@@ -59,11 +59,6 @@ def compute(name: str, operands: tuple[Number, ...]) -> Number:
     return result
 
 
-def divides_by_zero(name: str, operands: tuple[Number, ...]) -> bool:
-    """Return whether the operation is a division by zero, which nobody needs to be asked."""
-    return name == "div" and operands[1] == 0
-
-
 def failure_of(name: str, operands: tuple[Number, ...]) -> OperationFailed | None:
     """Return the failure that an operation meets whoever computes it, `None` if it has a result.
 

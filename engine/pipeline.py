@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from engine.errors import OperationFailed
-from engine.exchange import Result
 from engine.fusion import Fusion
 from engine.job import Job, JobId, Operation, Outcome
 from engine.plan import Plan
@@ -78,37 +77,30 @@ async def run(job: Job, plan: Plan, lane: Lane, trace: Trace, now: float) -> Out
 
 def take_in(arrived: Iterable[Arrival], plan: Plan, trace: Trace) -> list[Operation]:
     """Tell plan and trace what came; return the operations that are ready by it, and new."""
-    ready: dict[int, Operation] = {}
+    ready: dict[int, None] = {}
     for operation, came, trip, since in arrived:
-        if not isinstance(came, list):
-            trace.came(operation, came, trip, since)
-            _settle(plan, operation, came, ready)
-            continue
-        for index, result in came:
-            if index == operation.index:
-                step, waited_since = operation, since
+        first = operation.index
+        for index, result in came if isinstance(came, list) else ((first, came),):
+            if index == first:
+                trace.came(index, result, trip, since)
             elif index in ready:
                 # It was never ready at the master: it came with what it waited for.
-                step, waited_since = ready.pop(index), trip.sent_at
+                del ready[index]
+                trace.came(index, result, trip, trip.sent_at)
             else:
                 continue  # it waits for an operation that failed, or was sent by itself before
-            trace.came(step, result, trip, waited_since)
-            _settle(plan, step, result, ready)
-    return list(ready.values())
-
-
-def _settle(plan: Plan, operation: Operation, result: Result, ready: dict[int, Operation]) -> None:
-    if isinstance(result, OperationFailed):
-        plan.fail(operation.index, result)
-        return
-    following = plan.complete(operation.index, result)
-    if following is not None:
-        ready[following.index] = following
+            if isinstance(result, OperationFailed):
+                plan.fail(index, result)
+                continue
+            following = plan.complete(index, result)
+            if following is not None:
+                ready[following] = None
+    return [plan.operation(index) for index in ready]
 
 
 def _tell_refused(plan: Plan, trace: Trace, since: float) -> None:
     for operation, failure in plan.refused:
-        trace.came(operation, failure, None, since)
+        trace.refused(operation, failure, since)
     plan.refused.clear()
 
 

@@ -14,7 +14,7 @@ might exceed the digits that an integer may have, keep the order of the text.
 from array import array
 from collections.abc import Generator, MutableSequence, Sequence
 
-from engine.arithmetic import divides_by_zero, failure_of
+from engine.arithmetic import failure_of
 from engine.errors import OperationFailed
 from engine.expression.operations import NOWHERE, Expression
 from engine.fusion import Fusion
@@ -43,7 +43,7 @@ class Plan:
         self, expression: Expression, *, balance_from: int = 0, chain_from: int = 0
     ) -> None:
         self._take_over(expression, chain_from)
-        for _ in self._prepare(len(self) or 1, balance_from):
+        for _ in self._prepare(expression.ready, len(self) or 1, balance_from):
             pass
 
     @classmethod
@@ -53,7 +53,7 @@ class Plan:
         """Make a plan with a pause after each `piece` operations or so."""
         plan = cls.__new__(cls)
         plan._take_over(expression, chain_from)
-        yield from plan._prepare(piece, balance_from)
+        yield from plan._prepare(expression.ready, piece, balance_from)
         return plan
 
     def _take_over(self, expression: Expression, chain_from: int) -> None:
@@ -72,23 +72,16 @@ class Plan:
         self.fusion = Fusion(*lists, chain_from)
         self._ready: list[Operation] = []
 
-    def _prepare(self, piece: int, balance_from: int) -> Generator[None, None, None]:
+    def _prepare(
+        self, ready: list[int], piece: int, balance_from: int
+    ) -> Generator[None, None, None]:
         if 0 < balance_from <= self.remaining:
             balancer = _Balancer(self.names, self._operands, self._destinations)
-            yield from balancer.balance(piece)
-        operands = self._operands
-        for start in range(0, len(operands), 2 * piece):
-            places = range(start, min(start + 2 * piece, len(operands)), 2)
-            # All of a piece are looked for before one is handed out: a refused division changes
-            # what is known.
-            ready = [
-                place >> 1
-                for place in places
-                if None is not operands[place] and None is not operands[place + 1]
-            ]
-            become = (self._become_ready(index) for index in ready)
-            self._ready += [operation for operation in become if operation is not None]
-            if start + 2 * piece < len(operands):
+            ready = yield from balancer.balance(piece)
+        for count, index in enumerate(ready, start=1):
+            if self._may_be_asked_for(index):
+                self._ready.append(self.operation(index))
+            if count % piece == 0:
                 yield
 
     def __len__(self) -> int:
@@ -119,7 +112,14 @@ class Plan:
         ready, self._ready = self._ready, []
         return ready
 
-    def complete(self, index: int, result: Number) -> Operation | None:
+    def operation(self, index: int) -> Operation:
+        """Return an operation that is ready, as a worker is asked for it."""
+        place = 2 * index
+        first, second = self._operands[place], self._operands[place + 1]
+        assert first is not None and second is not None  # noqa: S101, PT018  # it is ready
+        return Operation(index, self.names[index], (first, second), self.columns[index])
+
+    def complete(self, index: int, result: Number) -> int | None:
         """Record the result of operation `index` and return the operation that it made ready.
 
         `None` if it made none ready; a division by zero never is, it fails here and now. Raises
@@ -137,7 +137,8 @@ class Plan:
         operands[destination] = result
         if operands[destination ^ 1] is None:
             return None
-        return self._become_ready(destination >> 1)
+        waiting = destination >> 1
+        return waiting if self._may_be_asked_for(waiting) else None
 
     def fail(self, index: int, failure: OperationFailed) -> None:
         """Record that operation `index` has no result.
@@ -170,22 +171,20 @@ class Plan:
         operands[place] = operands[place + 1] = None
         self._done[index] = 1
 
-    def _become_ready(self, index: int) -> Operation | None:
-        """Make the object of an operation whose operands are known, or fail it at once.
+    def _may_be_asked_for(self, index: int) -> bool:
+        """Return whether an operation whose operands are known is ready; if not, fail it at once.
 
         No worker is ever asked to divide by a known zero: a plain one could only answer 500.
         """
-        name, operands = self.names[index], self._operands
-        first, second = operands[2 * index], operands[2 * index + 1]
-        assert first is not None and second is not None  # noqa: S101, PT018  # it is ready
-        if divides_by_zero(name, (first, second)):
-            failure = failure_of(name, (first, second))  # an overflow, if the dividend is too large
-            assert failure is not None  # noqa: S101  # a division by zero has no result
-            refused = Operation(index, name, (first, second), self.columns[index])
-            self.refused.append((refused, failure))
-            self.fail(index, failure)
-            return None
-        return Operation(index, name, (first, second), self.columns[index])
+        if self.names[index] != "div" or self._operands[2 * index + 1] != 0:
+            return True
+        operation = self.operation(index)
+        # An overflow, if the dividend is too large.
+        failure = failure_of(operation.name, operation.operands)
+        assert failure is not None  # noqa: S101  # a division by zero has no result
+        self.refused.append((operation, failure))
+        self.fail(index, failure)
+        return False
 
 
 class _Balancer:
@@ -199,8 +198,11 @@ class _Balancer:
         self._destinations = destinations
         self._sources = [NOWHERE] * len(operands)  # the operation that each operand comes from
 
-    def balance(self, piece: int) -> Generator[None, None, None]:
-        """Regroup every run that is long enough, with a pause after each `piece` operations."""
+    def balance(self, piece: int) -> Generator[None, None, list[int]]:
+        """Regroup every run that is long enough; return the operations that are ready then.
+
+        With a pause after each `piece` operations.
+        """
         for index, destination in enumerate(self._destinations):
             if index % piece == piece - 1:
                 yield
@@ -213,6 +215,13 @@ class _Balancer:
             if regrouped >= piece:
                 regrouped = 0
                 yield
+        ready = []
+        for index in range(len(self._names)):
+            if index % piece == piece - 1:
+                yield
+            if self._sources[2 * index] == self._sources[2 * index + 1] == NOWHERE:
+                ready.append(index)
+        return ready
 
     def _runs(self, piece: int) -> Generator[None, None, list[tuple[int, int]]]:
         """Return the last operation and the length of each run that can be grouped in any way.

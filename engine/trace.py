@@ -96,15 +96,19 @@ class WholeTrace:
         """Return how many operations the job has."""
         return len(self._kept) >> 1
 
-    def came(self, operation: Operation, result: Result, trip: Trip | None, _since: float) -> None:
-        """Take a result, the trip that brought it, and since when the operation was ready.
+    def came(self, index: int, result: Result, trip: Trip, _since: float) -> None:
+        """Take a result that the plan is yet to be told.
 
-        An operation that no worker was asked for has no trip.
+        With the trip that brought it, and since when the operation was ready.
         """
-        place = 2 * operation.index
+        place = 2 * index
         kept = self._kept
         kept[place] = result
         kept[place + 1] = trip
+
+    def refused(self, operation: Operation, failure: OperationFailed, _since: float) -> None:
+        """Take the failure of an operation that no worker was asked for."""
+        self._kept[2 * operation.index] = failure
 
     def end(self) -> None:
         """Take nothing more."""
@@ -169,17 +173,11 @@ class SampledTrace:
         """Return how many operations the job has."""
         return self._operations
 
-    def came(self, operation: Operation, result: Result, trip: Trip | None, since: float) -> None:
-        """Take a result."""
-        entry = _Entry(operation, result, trip, since)
-        if len(self._first) < SHARE:
-            self._first.append(entry)
-        else:
-            self._last.append(entry)
-        if isinstance(result, OperationFailed):
-            self._keep_rough(entry)
-        if trip is None:
-            return
+    def came(self, index: int, result: Result, trip: Trip, since: float) -> None:
+        """Take a result that the plan is yet to be told."""
+        assert self._plan is not None  # noqa: S101  # nothing comes after the end
+        entry = _Entry(self._plan.operation(index), result, trip, since)
+        self._keep(entry)
         if trip.failed:
             self._keep_rough(entry)
         took_s = trip.replied_at - trip.sent_at
@@ -188,11 +186,23 @@ class SampledTrace:
         self._computing_s += trip.computing_s or 0.0
         self._attempts += 1 + len(trip.failed)
         self._workers[trip.worker] += 1
-        slow = (trip.replied_at - since, operation.index, entry)
+        slow = (trip.replied_at - since, index, entry)
         if len(self._slowest) < SHARE:
             heapq.heappush(self._slowest, slow)
         elif slow[0] > self._slowest[0][0]:
             heapq.heapreplace(self._slowest, slow)
+
+    def refused(self, operation: Operation, failure: OperationFailed, since: float) -> None:
+        """Take the failure of an operation that no worker was asked for."""
+        self._keep(_Entry(operation, failure, None, since))
+
+    def _keep(self, entry: _Entry) -> None:
+        if len(self._first) < SHARE:
+            self._first.append(entry)
+        else:
+            self._last.append(entry)
+        if isinstance(entry.result, OperationFailed):
+            self._keep_rough(entry)
 
     def _keep_rough(self, entry: _Entry) -> None:
         if len(self._rough) < SHARE:
@@ -315,7 +325,7 @@ def _replayed(plan: Plan, results: list[Result | None]) -> dict[int, tuple[Numbe
         if isinstance(result, int | float):
             following = plan.complete(operation.index, result)
             if following is not None:
-                ready.append(following)
+                ready.append(plan.operation(following))
     operands |= {operation.index: operation.operands for operation, _ in plan.refused}
     return operands
 

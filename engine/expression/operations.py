@@ -5,8 +5,6 @@ can break anything. A sign is no operation: it belongs to the literal behind it,
 bracket it is a `mul` by -1.
 """
 
-from array import array
-
 from engine.job import Number
 
 NOWHERE = -1  # where the result of the last operation goes: it is the answer
@@ -17,15 +15,16 @@ class Expression:
 
     Operation i has `names[i]` and stands at column `columns[i]` (from 1). Its operands are at 2i
     and 2i + 1 of `operands`, `None` where the result of an earlier operation is awaited. Its own
-    result goes to the place `destinations[i]` among them. Whoever takes such lists over may change
-    them.
+    result goes to the place `destinations[i]` among them. `ready` are those that wait for nothing.
+    Whoever takes such lists over may change them.
     """
 
-    __slots__ = ("columns", "destinations", "names", "operands", "value")
+    __slots__ = ("columns", "destinations", "names", "operands", "ready", "value")
 
     def __init__(self) -> None:
         self.names: list[str] = []
-        self.columns = array("q")
+        self.columns: list[int] = []
         self.operands: list[Number | None] = []
-        self.destinations = array("q")
+        self.destinations: list[int] = []
+        self.ready: list[int] = []
         self.value: Number | None = None

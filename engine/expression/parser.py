@@ -10,27 +10,26 @@ right side is complete, which is the order in which Python computes. If `parse` 
 an `ExpressionError` for a string, that is a bug here.
 """
 
-import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from math import isfinite
-from re import Match
 
 from engine.arithmetic import MAX_DIGITS
 from engine.errors import ExpressionError
 from engine.expression.operations import NOWHERE, Expression
-from engine.expression.tokens import tokens
+from engine.expression.tokens import BEFORE_NUMBER, NUMBER, STEP, TOKEN
 from engine.job import Number
 
+BRACKET = 0
+LOWEST = 1  # of what a closing bracket and the end finish: all that is not a bracket
+NEGATION = 4  # of a bracket: whatever follows that finishes it
 # An operator finishes all that waits with its precedence or a higher one.
-BINARY = {
+OPERATORS = {
     "+": (2, "sum"),
     "-": (2, "sub"),
     "*": (3, "mul"),
     "/": (3, "div"),
+    "": (LOWEST, ""),
 }
-NEGATION = 4  # of a bracket: whatever follows that finishes it
-CLOSING = 1, ""  # a closing bracket and the end finish all that is not a bracket
-BRACKET = 0
 
 Pending = tuple[int, str, Number | None, int, int]
 """What waits for its right side: precedence, operation, left side, and column of its operator.
@@ -40,6 +39,7 @@ only precedence and column.
 """
 
 LONGEST_QUOTE = 40  # characters of the text in an error
+AFTER_LAST = "an operator or the end"  # what is expected behind a number in no bracket
 
 
 def parse(text: str) -> Expression:
@@ -48,85 +48,103 @@ def parse(text: str) -> Expression:
     Raises `ExpressionError` with the column (from 1) and what was expected there, or, with the
     codes `overflow` and `too_many_digits`, for a literal that is out of range.
     """
-    parsing = parse_in_pieces(text, sys.maxsize)
-    try:
-        next(parsing)
-    except StopIteration as end:
-        said: Expression = end.value
-    return said
+    reading = _Reading(text)
+    while reading.step():
+        pass
+    return reading.said
 
 
 def parse_in_pieces(text: str, piece: int) -> Generator[None, None, Expression]:
     """Do as `parse`, with a pause after each `piece` numbers of the text."""
-    stream = tokens(text)
-    pending: list[Pending] = [(BRACKET, "", None, NOWHERE, 0)]  # the text as a whole is a bracket
-    said = Expression()
-    while True:
-        for _ in range(piece):
-            number = _operand(text, stream, pending)
-            if not _operators(number, text, stream, pending, said):
-                return said
-        yield
+    reading = _Reading(text)
+    count = 0
+    while reading.step():
+        count += 1
+        if count % piece == 0:
+            yield
+    return reading.said
 
 
-def _operand(text: str, stream: Iterator[Match[str]], pending: list[Pending]) -> Number:
-    """Read signs and opening brackets up to the next number, and return that with its signs."""
-    negative, minus_at = False, 0
-    for match in stream:
-        lexeme = match[0]
-        if match.lastindex:
-            number = _number(lexeme, match.start() + 1)
-            return -number if negative else number
-        if lexeme == "(":
-            if negative:
-                pending.append((NEGATION, "mul", -1, NOWHERE, minus_at))
-            pending.append((BRACKET, "", None, NOWHERE, match.start() + 1))
-            negative, minus_at = False, 0
-        elif lexeme == "-":
-            negative, minus_at = not negative, minus_at or match.start() + 1
-        elif lexeme != "+":
-            raise _unexpected(lexeme, match.start() + 1, "a number or '('")
-    raise _unexpected("", len(text) + 1, "a number or '('")
+class _Reading:
+    """How far a text has been read, what is written down, and what waits for its right side."""
 
+    __slots__ = ("end", "left", "pending", "said", "text")
 
-def _operators(
-    value: Number | None,
-    text: str,
-    stream: Iterator[Match[str]],
-    pending: list[Pending],
-    said: Expression,
-) -> bool:
-    """Read from behind the operand `value` past the next operator; return whether there is one.
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.end = 0
+        self.left: Number | None = None  # of the next operator; `None`: what was written last
+        self.pending: list[Pending] = [(BRACKET, "", None, NOWHERE, 0)]  # all is in a bracket
+        self.said = Expression()
 
-    What has its right side then is written into `said`.
-    """
-    while True:
-        match = next(stream, None)
-        lexeme = "" if match is None else match[0]
-        precedence, name = BINARY.get(lexeme, CLOSING)
-        while pending[-1][0] >= precedence:
-            _, waiting, left, left_from, column = pending.pop()
-            place = len(said.operands)
-            if left is None:
-                said.destinations[left_from] = place
-            if value is None:  # then it is the result of what was written last
-                said.destinations[-1] = place + 1
-            said.names.append(waiting)
-            said.columns.append(column)
-            said.operands += (left, value)
-            said.destinations.append(NOWHERE)
-            value = None
-        if match is not None and name:
-            pending.append((precedence, name, value, len(said.names) - 1, match.start() + 1))
+    def step(self) -> bool:
+        """Read a number with what stands around it; return whether an operator leads on."""
+        text, start, pending = self.text, self.end, self.pending
+        step = STEP.match(text, start)
+        if step is None:
+            rest = text[start:].lstrip(BEFORE_NUMBER)
+            raise _unexpected(text, len(text) - len(rest), "a number or '('")
+        before, number, closing, operator = step.groups()
+        is_negative = before and self._open(before)
+        value = _number(number, step.start(NUMBER) + 1)
+        self.left = -value if is_negative else value
+        if closing:
+            self._close(closing, step.end(NUMBER))
+        self.end = end = step.end()
+        precedence, name = OPERATORS[operator]
+        if pending[-1][0] >= precedence:
+            self._write(precedence)
+        if name:
+            pending.append((precedence, name, self.left, len(self.said.names) - 1, end))
             return True
-        *_, opened_at = pending[-1]
-        if match is None and not opened_at:
-            said.value = value
-            return False
-        if lexeme != ")" or not opened_at:
-            column = len(text) + 1 if match is None else match.start() + 1
-            raise _unexpected(lexeme, column, _after_operand(opened_at))
-        pending.pop()
+        opened_at = pending[-1][-1]
+        if opened_at or end < len(text):
+            raise _unexpected(text, end, _after_operand(opened_at))
+        self.said.value = self.left
+        return False
+
+    def _open(self, before: str) -> bool:
+        """Read the signs and brackets before a number; return whether that is negative."""
+        pending = self.pending
+        is_negative, minus_at = False, 0
+        for column, lexeme in enumerate(before, self.end + 1):
+            if lexeme == "(":
+                if is_negative:
+                    pending.append((NEGATION, "mul", -1, NOWHERE, minus_at))
+                    is_negative, minus_at = False, 0
+                pending.append((BRACKET, "", None, NOWHERE, column))
+            elif lexeme == "-":
+                is_negative, minus_at = not is_negative, minus_at or column
+        return is_negative
+
+    def _close(self, closing: str, start: int) -> None:
+        """Read the closing brackets behind a number, from `start` on."""
+        pending = self.pending
+        for place, lexeme in enumerate(closing, start):
+            if lexeme == ")":
+                if pending[-1][0] >= LOWEST:
+                    self._write(LOWEST)
+                if not pending.pop()[-1]:
+                    raise _unexpected(self.text, place, AFTER_LAST)
+
+    def _write(self, precedence: int) -> None:
+        """Write down what waits with at least this precedence: it has its right side now."""
+        said, pending, right = self.said, self.pending, self.left
+        names, operands, destinations = said.names, said.operands, said.destinations
+        while pending[-1][0] >= precedence:
+            _, name, left, left_from, column = pending.pop()
+            if left is None:
+                destinations[left_from] = len(operands)
+            if right is None:
+                destinations[-1] = len(operands) + 1
+            elif left is not None:
+                said.ready.append(len(names))
+            names.append(name)
+            said.columns.append(column)
+            operands += (left, right)
+            destinations.append(NOWHERE)
+            right = None
+        self.left = None
 
 
 def _number(text: str, column: int) -> Number:
@@ -158,11 +176,15 @@ def _long_integer(digits: str, column: int) -> int:
 def _after_operand(opened_at: int) -> str:
     if opened_at:
         return f"an operator, or ')' for the '(' at column {opened_at}"
-    return "an operator or the end"
+    return AFTER_LAST
 
 
-def _unexpected(lexeme: str, column: int, expected: str) -> ExpressionError:
-    what = _quoted(lexeme) if lexeme else "end"
+def _unexpected(text: str, start: int, expected: str) -> ExpressionError:
+    """Return the error for what stands at `start`, from 0, or behind it."""
+    found = TOKEN.search(text, start)
+    what, column = (
+        ("end", len(text) + 1) if found is None else (_quoted(found[0]), found.start() + 1)
+    )
     return ExpressionError(f"unexpected {what} at column {column}, expected {expected}", column)
 
 

@@ -57,11 +57,12 @@ def test_no_more_links_are_offered_than_there_is_room_for_and_the_rest_goes_on_a
     plan = a_plan("1.5+1+1+1+1+1+1", chain_from=6)
     (operation,) = plan.ready()
     assert len(chain_behind(plan, operation, 4)) == 4
+    index: int | None = operation.index
     for _ in range(5):
-        following = plan.complete(operation.index, 1.5)
-        assert following is not None
-        operation = following
-    assert plan.fusion.is_chain(operation.index)
+        assert index is not None
+        index = plan.complete(index, 1.5)
+    assert index is not None
+    assert plan.fusion.is_chain(index)
 
 
 def test_an_operation_becomes_a_link_when_its_other_operand_is_known() -> None:

@@ -39,7 +39,7 @@ def computed(plan: Plan, random: Random | None = None) -> Number | str:
             continue
         following = plan.complete(operation.index, result)
         if following is not None:
-            ready.append(following)
+            ready.append(plan.operation(following))
     if plan.failure is not None:
         return plan.failure[1].code
     assert plan.answer is not None
@@ -59,7 +59,7 @@ def grouping(plan: Plan) -> str:
         first, second = operation.operands
         text = f"({first}{SYMBOLS[operation.name]}{second})"
         following = plan.complete(operation.index, text)  # type: ignore[arg-type]
-        todo += [] if following is None else [following]
+        todo += [] if following is None else [plan.operation(following)]
     return str(plan.answer)
 
 
@@ -68,7 +68,7 @@ def rounds(plan: Plan) -> int:
     ready, count = plan.ready(), 0
     while ready:
         done = [plan.complete(operation.index, 1) for operation in ready]
-        ready = [operation for operation in done if operation is not None]
+        ready = [plan.operation(index) for index in done if index is not None]
         count += 1
     return count
 
@@ -87,10 +87,13 @@ def test_each_result_makes_ready_what_waited_for_it_alone() -> None:
     """The example of the contract, operation by operation."""
     plan = plan_of("1+(2*3)/4-5")
     assert plan.ready() == [Operation(0, "mul", (2, 3), 5)]
-    assert plan.complete(0, 6) == Operation(1, "div", (6, 4), 8)
-    assert plan.complete(1, 1.5) == Operation(2, "sum", (1, 1.5), 2)
+    assert plan.complete(0, 6) == 1
+    assert plan.operation(1) == Operation(1, "div", (6, 4), 8)
+    assert plan.complete(1, 1.5) == 2
+    assert plan.operation(2) == Operation(2, "sum", (1, 1.5), 2)
     assert (plan.remaining, plan.finished, plan.answer) == (2, False, None)
-    assert plan.complete(2, 2.5) == Operation(3, "sub", (2.5, 5), 10)
+    assert plan.complete(2, 2.5) == 3
+    assert plan.operation(3) == Operation(3, "sub", (2.5, 5), 10)
     assert plan.complete(3, -2.5) is None
     assert (plan.remaining, plan.finished, plan.answer) == (0, True, -2.5)
 
@@ -101,7 +104,8 @@ def test_of_two_operands_the_later_result_makes_ready() -> None:
         plan = plan_of("(1/2)-(3/4)")
         first, second = order
         assert plan.complete(first, float(first)) is None
-        assert plan.complete(second, float(second)) == Operation(2, "sub", (0.0, 1.0), 6)
+        assert plan.complete(second, float(second)) == 2
+        assert plan.operation(2) == Operation(2, "sub", (0.0, 1.0), 6)
 
 
 def test_what_is_ready_at_the_start_is_handed_out_once_in_the_order_of_the_text() -> None:
@@ -133,8 +137,10 @@ def test_a_result_that_is_not_awaited_is_refused_and_changes_nothing(
     with pytest.raises(ValueError, match="awaited"):
         plan.complete(index, 7.0)
     assert (plan.remaining, plan.finished, plan.answer) == (3, False, None)
-    assert plan.complete(0, 0.5) == Operation(1, "div", (0.5, 3), 6)
-    assert plan.complete(1, 0.25) == Operation(3, "sub", (0.25, 0.8), 8)
+    assert plan.complete(0, 0.5) == 1
+    assert plan.operation(1) == Operation(1, "div", (0.5, 3), 6)
+    assert plan.complete(1, 0.25) == 3
+    assert plan.operation(3) == Operation(3, "sub", (0.25, 0.8), 8)
 
 
 def test_the_last_result_cannot_be_replaced() -> None:
@@ -351,7 +357,7 @@ def test_what_waits_for_a_failure_in_a_regrouped_run_is_not_waited_for() -> None
         while waiting:
             operation = waiting.pop(0)
             following = plan.complete(operation.index, 1)
-            waiting += [] if following is None else [following]
+            waiting += [] if following is None else [plan.operation(following)]
         assert plan.finished, failing
 
 
