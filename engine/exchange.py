@@ -79,21 +79,22 @@ def read(reply: Reply, operations: Sequence[Step], *, as_array: bool) -> list[Re
         raise BrokenReply(f"answered {len(items)} operations when asked for {len(operations)}")
     results: list[Result] = []
     for item, step in zip(items, operations, strict=True):
-        if isinstance(step, Operation):
-            results.append(_item(item, step.name, step.operands))
+        came = step.operands if isinstance(step, Operation) else _came(step, results)
+        if isinstance(came, OperationFailed):
+            results.append(came)
         else:
-            results.append(_linked_item(item, step, results))
+            results.append(_item(item, step.name, came))
     return results
 
 
-def _linked_item(item: ComputedItem, link: Link, results: Sequence[Result]) -> Result:
-    operands: list[Number] = []
-    for operand, awaited in zip(link.operands, link.items, strict=True):
-        came = results[awaited] if operand is None else operand
-        if isinstance(came, OperationFailed):
-            return came
-        operands.append(came)
-    return _item(item, link.name, tuple(operands))
+def _came(link: Link, results: Sequence[Result]) -> tuple[Number, ...] | OperationFailed:
+    """Return the operands of a link, given the results before it, or why there are none."""
+    (op1, op2), (item1, item2) = link.operands, link.items
+    first = results[item1] if op1 is None else op1
+    second = results[item2] if op2 is None else op2
+    if isinstance(first, OperationFailed):
+        return first
+    return second if isinstance(second, OperationFailed) else (first, second)
 
 
 def _understood(read_body: Reader[Body], body: bytes) -> Body:
@@ -108,8 +109,9 @@ def _item(item: ComputedItem, name: str, operands: tuple[Number, ...]) -> Result
     # the examination's business.
     if item.operation != name or (item.op1, item.op2) != operands:
         raise _foreign(item, name, operands)
-    if not isinstance(item.result, msgspec.UnsetType):
-        return item.result
+    result = item.result
+    if not isinstance(result, msgspec.UnsetType):
+        return result
     if isinstance(item.error, msgspec.UnsetType):
         raise BrokenReply("sent an item with neither a result nor an error")
     return _failure(item.error, item.detail)
