@@ -52,6 +52,7 @@ READ_BYTES = 2 * 1024 * 1024  # and text of theirs, at the most
 SETTLING_TURNS = 3  # a result wakes its pipeline, which ends, which hands the outcome to the store
 BEGIN_AT_ONCE = 64  # jobs that are begun in one turn of the loop: some 2 ms
 SMALL_TASK = 128  # characters: its few operations are not to wait behind the many of others
+NOBODY_HURRIES = nullcontext()
 STORE_RETRY_S = 1.0  # pause before an outcome that could not be stored is offered again
 
 
@@ -352,7 +353,7 @@ class Engine:
             self._trace_parents.pop(head_start.job_id, None)
 
     def _hurrying_if_small(self, task: str) -> AbstractContextManager[None]:
-        return self._turns.hurrying() if len(task) <= SMALL_TASK else nullcontext()
+        return self._turns.hurrying() if len(task) <= SMALL_TASK else NOBODY_HURRIES
 
     def _refuse_if_closed(self) -> None:
         refusal = self.refusal
@@ -412,28 +413,25 @@ class Engine:
         self, job: Job, plan: Plan | None, recorded: Recorded | None = None
     ) -> None:
         with self._hurrying_if_small(job.task):
-            await self._carry(job, plan, recorded)
-
-    async def _carry(self, job: Job, plan: Plan | None, recorded: Recorded | None) -> None:
-        try:
-            if plan is None:
-                plan = await self._planner.plan(job.task)
-            if self._settings.deadline_s is None:
-                outcome = await self._compute(job, plan)
-            else:
-                outcome = await self._before_deadline(job, plan, self._settings.deadline_s)
-            if recorded is not None:
-                job = await recorded
-            await self._finish(job, outcome)
-        except ExpressionError as error:  # it was taken by a version that read it otherwise
-            await self._finish(job, Outcome(error=error.code, detail=error.detail))
-        except Exception:
-            about = self._about(job.job_id)
-            log.exception(
-                "job %d stopped unforeseen; it is taken up again, at the next start at the latest",
-                job.job_id,
-                extra=about,
-            )
+            try:
+                if plan is None:
+                    plan = await self._planner.plan(job.task)
+                if self._settings.deadline_s is None:
+                    outcome = await self._compute(job, plan)
+                else:
+                    outcome = await self._before_deadline(job, plan, self._settings.deadline_s)
+                if recorded is not None:
+                    job = await recorded
+                await self._finish(job, outcome)
+            except ExpressionError as error:  # it was taken by a version that read it otherwise
+                await self._finish(job, Outcome(error=error.code, detail=error.detail))
+            except Exception:
+                log.exception(
+                    "job %d stopped unforeseen; it is taken up again, at the next start at the"
+                    " latest",
+                    job.job_id,
+                    extra=self._about(job.job_id),
+                )
 
     async def _before_deadline(self, job: Job, plan: Plan, deadline_s: float) -> Outcome:
         left = job.submitted_at + deadline_s - self._clock.wall()
@@ -447,22 +445,18 @@ class Engine:
 
     async def _compute(self, job: Job, plan: Plan) -> Outcome:
         while True:
+            now = self._clock.now()
+            trace = self._traces.begin(job.job_id, plan, now)
             try:
-                return await self._compute_once(job, plan)
+                parent = self._trace_parents.get(job.job_id)
+                lane = self._executor.open(job.job_id, plan.fusion, parent)
+                return await pipeline.run(job, plan, lane, trace, now)
             except ResultsWithdrawn as withdrawn:
                 about = self._about(job.job_id)
                 log.warning("job %d starts afresh: %s", job.job_id, withdrawn, extra=about)
-                plan = await self._planner.plan(job.task)
-
-    async def _compute_once(self, job: Job, plan: Plan) -> Outcome:
-        now = self._clock.now()
-        trace = self._traces.begin(job.job_id, plan, now)
-        try:
-            parent = self._trace_parents.get(job.job_id)
-            lane = self._executor.open(job.job_id, plan.fusion, parent)
-            return await pipeline.run(job, plan, lane, trace, now)
-        finally:
-            self._traces.end(job.job_id)
+            finally:
+                self._traces.end(job.job_id)
+            plan = await self._planner.plan(job.task)
 
     async def _finish(self, job: Job, outcome: Outcome) -> Job:
         """Store the outcome, unless another one came first; return the job as it ended."""

@@ -7,8 +7,7 @@ operations that are handled once, some microseconds each. Those that wait are se
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 ROOM = 192  # of one turn: a millisecond or two
 SHORT_ROOM = 32  # while somebody hurries, who has a dozen turns to go through
@@ -18,12 +17,26 @@ FEW = 8  # that hurry: what many wait for comes soonest when most is done in a t
 LINGER = 64  # turns, a tenth of a second: who came may come again, and be read in short turns too
 
 
+class _Hurry(AbstractContextManager[None]):
+    """Entered by everybody who hurries, several at a time: it counts them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.lingering = 0  # turns that are short still
+
+    def __enter__(self) -> None:
+        self.count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.count -= 1
+        self.lingering = LINGER
+
+
 class Turns:
     """Hands out the room of each turn."""
 
     def __init__(self) -> None:
-        self._hurrying = 0
-        self._lingering = 0  # turns that are short still
+        self._hurry = _Hurry()
         self._room = self._left = ROOM
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
         self._is_scheduled = False
@@ -31,19 +44,13 @@ class Turns:
     @property
     def room(self) -> int:
         """How much is to be done in one turn at the most, from the next one on."""
-        if self._hurrying > FEW:
+        if self._hurry.count > FEW:
             return ROOM
-        return SHORT_ROOM if self._hurrying or self._lingering else ROOM
+        return SHORT_ROOM if self._hurry.count or self._hurry.lingering else ROOM
 
-    @contextmanager
-    def hurrying(self) -> Iterator[None]:
+    def hurrying(self) -> AbstractContextManager[None]:
         """Keep turns short, and some after it: what is little work goes through many of them."""
-        self._hurrying += 1
-        try:
-            yield
-        finally:
-            self._hurrying -= 1
-            self._lingering = LINGER
+        return self._hurry
 
     async def take(self, cost: int) -> None:
         """Return in a turn that has room for `cost`. What exceeds all room has a turn to itself."""
@@ -65,7 +72,7 @@ class Turns:
 
     def _begin_turn(self) -> None:
         self._is_scheduled = False
-        self._lingering = max(0, self._lingering - 1)
+        self._hurry.lingering = max(0, self._hurry.lingering - 1)
         self._room = self._left = self.room
         while self._waiting and self._fits(self._waiting[0][1]):
             has_room, cost = self._waiting.popleft()

@@ -361,7 +361,7 @@ SAFEGUARDS = (
         UNIT + "/test_core.py::test_turns_are_short_while_a_small_job_is_in_hand_and_only_then",
         (
             "engine/turns.py",
-            "return SHORT_ROOM if self._hurrying or self._lingering else ROOM",
+            "return SHORT_ROOM if self._hurry.count or self._hurry.lingering else ROOM",
             "return ROOM",
         ),
     ),
@@ -511,7 +511,7 @@ SAFEGUARDS = (
         UNIT + "/test_headstart.py::test_a_result_never_becomes_the_answer_of_another_job",
         (
             "engine/core.py",
-            "            if recorded is not None:\n                job = await recorded\n",
+            "                if recorded is not None:\n                    job = await recorded\n",
             "",
         ),
     ),
