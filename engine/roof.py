@@ -56,9 +56,9 @@ def prefer_throughput() -> None:
     that. What has been looked at once is looked at again 2,000 times more rarely: with thousands of
     jobs in hand that takes a tenth of a second, and has found 22 objects in 95,000 jobs.
 
-    A thread that waits for the interpreter asks for it every 0.2 ms, not every 5: beside a loop that
-    never idles the store's thread needs a dozen turns for a group of writes, and else waits for
-    each of them.
+    A thread that waits for the interpreter asks for it every 0.2 ms, not every 5: beside a loop
+    that never idles the store's thread needs a dozen turns for a group of writes, and else waits
+    for each of them.
     """
     gc.collect()
     gc.freeze()
