@@ -17,8 +17,8 @@ from engine.errors import ResultsWithdrawn
 from engine.exchange import Result, Step
 from engine.fusion import Fusion
 from engine.job import JobId, Link, Operation
-from engine.pool import Worker
 from engine.retry import Attempts
+from engine.standing import Worker
 from engine.trace import HISTORY, Arrival, FailedAttempt, Trip, UnderWay
 from engine.turns import PIECE, Turns
 

@@ -24,9 +24,10 @@ from engine.fairqueue import FairQueue
 from engine.fusion import Fusion
 from engine.job import JobId, Operation
 from engine.latency import LatencyWindow
-from engine.pool import BUSY_MAX_S, State, Worker, WorkerKey, WorkerPool
+from engine.pool import BUSY_MAX_S, WorkerPool
 from engine.retry import Attempts, RetryPolicy
 from engine.settings import DispatchSettings
+from engine.standing import State, Worker, WorkerKey
 from engine.tally import Tally
 from engine.trace import FailedAttempt, Trip, UnderWay
 from engine.transport import Transport

@@ -15,8 +15,9 @@ from engine.errors import BrokenReply, Refused, WorkerError
 from engine.examination import fault, questions_for
 from engine.exchange import Result
 from engine.job import Operation
-from engine.pool import EXAMINED_STATES, Worker, WorkerPool
+from engine.pool import WorkerPool
 from engine.settings import WorkersSettings
+from engine.standing import EXAMINED_STATES, Worker
 from engine.transport import Transport
 from engine.turns import CALL, Turns
 from engine.wakefulness import Wakefulness

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from engine.job import Job
 from engine.messages import Explanation
-from engine.pool import State
+from engine.standing import State
 from engine.trace import UnderWay
 
 LONGEST_ANSWER = 80  # characters of an answer in a sentence

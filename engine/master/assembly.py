@@ -20,9 +20,10 @@ from engine.job import JobId
 from engine.master.events import Events
 from engine.messages import Announcement, Explanation
 from engine.planner import Planner
-from engine.pool import Abilities, State, Worker, WorkerKey, WorkerPool
+from engine.pool import WorkerPool
 from engine.retry import RetryPolicy
 from engine.settings import MasterSettings
+from engine.standing import Abilities, State, Worker, WorkerKey
 from engine.store.base import Store
 from engine.transport import Transport
 from engine.turns import Turns

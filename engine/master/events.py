@@ -27,7 +27,8 @@ from engine.messages import (
     WorkerGone,
     WorkerStatus,
 )
-from engine.pool import Worker, WorkerKey, WorkerPool
+from engine.pool import WorkerPool
+from engine.standing import Worker, WorkerKey
 
 PERIOD_S = 0.25  # between changes: people see no more than four a second
 HISTORY = 300  # points, one a second

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from engine import __version__
 from engine.master.assembly import Master
 from engine.master.handlers import BaseHandler
-from engine.pool import State
+from engine.standing import State
 from engine.tally import BOUNDS_S, Histogram
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -7,7 +7,7 @@ from msgspec import UNSET
 from engine.calls import Call
 from engine.job import Job, Number
 from engine.messages import InHand, JobListed, JobSeen, WorkerStatus
-from engine.pool import Worker, WorkerKey
+from engine.standing import Worker, WorkerKey
 
 LONGEST_TASK = 200  # characters of a task in an event: whoever wants all of it asks for the job
 EXACT_IN_A_BROWSER = 2**53

@@ -267,7 +267,7 @@ SAFEGUARDS = (
         "an announcement alone makes no worker live",
         FAULTS + "test_row_12_a_partition_is_seen_by_probes_and_heals_by_itself",
         (
-            "engine/pool.py",
+            "engine/standing.py",
             "    State.DEAD: {\n",
             "    State.DEAD: {\n        Event.ANNOUNCED: State.LIVE,\n",
         ),
@@ -394,7 +394,7 @@ SAFEGUARDS = (
         UNIT
         + "/test_pool.py::test_a_worker_that_takes_leave_gets_nothing_new_and_goes_when_it_has_finished",
         (
-            "engine/pool.py",
+            "engine/standing.py",
             "        Event.FAULTED: State.CANDIDATE,\n        Event.LIED: State.REJECTED,\n        Event.LEFT: State.DRAINING,\n    },\n    State.SUSPECT",
             "        Event.FAULTED: State.CANDIDATE,\n        Event.LIED: State.REJECTED,\n    },\n    State.SUSPECT",
         ),

@@ -21,8 +21,9 @@ from typing import cast
 from engine.examination import QUESTIONS
 from engine.job import Job, Outcome
 from engine.messages import Computation
-from engine.pool import State, WorkerPool
+from engine.pool import WorkerPool
 from engine.settings import MasterSettings
+from engine.standing import State
 from tests.expressions import exact, oracle
 from tests.simulation.network import Call
 

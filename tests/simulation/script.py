@@ -15,8 +15,8 @@ from typing import NamedTuple
 from engine.arithmetic import compute
 from engine.examination import QUESTIONS
 from engine.job import Number
-from engine.pool import State
 from engine.settings import MasterSettings
+from engine.standing import State
 from tests.simulation import nonsense
 from tests.simulation.clients import Clients
 from tests.simulation.laws import is_poison

@@ -15,8 +15,8 @@ from engine.errors import StoreError
 from engine.exchange import Reply
 from engine.job import Job
 from engine.messages import Item
-from engine.pool import State
 from engine.settings import DispatchSettings, JobsSettings, MasterSettings, WorkersSettings
+from engine.standing import State
 from tests.simulation import nonsense
 from tests.simulation.laws import MARK, POISON, is_examination, is_poison
 from tests.simulation.loop import run

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from engine.core import Engine
 from engine.job import Job, JobId
 from engine.master.assembly import Master
-from engine.pool import State, Worker
 from engine.settings import MasterSettings
+from engine.standing import State, Worker
 from tests.simulation.disk import Disk
 from tests.simulation.history import History
 from tests.simulation.laws import Laws

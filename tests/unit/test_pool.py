@@ -13,8 +13,9 @@ from engine.errors import (
     Unreachable,
     WorkerNotFound,
 )
-from engine.pool import TRANSITIONS, Abilities, Event, State, Worker, WorkerPool
+from engine.pool import WorkerPool
 from engine.settings import DispatchSettings, WorkersSettings
+from engine.standing import TRANSITIONS, Abilities, Event, State, Worker
 
 ALL = frozenset({"sum", "sub", "mul", "div"})
 GONE = Unreachable("closed the connection", aboard=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.job import Job, JobId, Outcome
-from engine.pool import State
+from engine.standing import State
 from engine.trace import FailedAttempt, UnderWay
 from engine.why import Facts, WorkerFacts, explain
 from tests.builders import an_operation
