@@ -6,7 +6,6 @@ whose.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
@@ -57,7 +56,7 @@ class Lane:
         self._queue = queue
         self._turns = turns
         self._awaited: set[int] = set()
-        self._arrived: deque[Arrival] = deque()
+        self._arrived: list[Arrival] = []
         self._arrival: asyncio.Future[None] | None = None
         self._is_spoilt = False
 
@@ -83,8 +82,9 @@ class Lane:
         if len(self._arrived) >= PIECE:
             await self._turns.take(PIECE)
         self._refuse_if_spoilt()
-        arrived = self._arrived
-        return [arrived.popleft() for _ in range(min(len(arrived), PIECE))]
+        arrived = self._arrived[:PIECE]
+        del self._arrived[:PIECE]
+        return arrived
 
     def _refuse_if_spoilt(self) -> None:
         if self._is_spoilt:
