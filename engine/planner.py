@@ -14,6 +14,7 @@ from engine.turns import PIECE, Turns
 
 CHARACTERS = 4 * PIECE  # of several tasks that are planned in a turn: as many operations as PIECE
 OPERATIONS = 4 * PIECE  # of a piece: each step of planning costs a quarter of computing one
+READ = 10 * PIECE  # characters of a piece: as many as that, or a few more
 
 
 class Planner:
@@ -64,5 +65,5 @@ class Planner:
                 return plan
 
     def _in_pieces(self, task: str) -> Generator[None, None, Plan]:
-        expression = yield from parse_in_pieces(task, OPERATIONS)
+        expression = yield from parse_in_pieces(task, READ)
         return (yield from Plan.in_pieces(expression, OPERATIONS, **self._how))

@@ -16,7 +16,7 @@ from math import isfinite
 from engine.arithmetic import MAX_DIGITS
 from engine.errors import ExpressionError
 from engine.expression.operations import NOWHERE, Expression
-from engine.expression.tokens import BEFORE_NUMBER, NUMBER, STEP, TOKEN
+from engine.expression.tokens import BEHIND, LONGEST, NUMBER, OPENING, STEP, TOKEN
 from engine.job import Number
 
 BRACKET = 0
@@ -38,6 +38,9 @@ The left side is a number, or `None` and the operation whose result it is. Of a 
 only precedence and column.
 """
 
+Signs = tuple[bool, int]  # whether they make negative, and the column of the first minus
+NO_SIGNS: Signs = (False, 0)
+
 LONGEST_QUOTE = 40  # characters of the text in an error
 AFTER_LAST = "an operator or the end"  # what is expected behind a number in no bracket
 
@@ -55,12 +58,12 @@ def parse(text: str) -> Expression:
 
 
 def parse_in_pieces(text: str, piece: int) -> Generator[None, None, Expression]:
-    """Do as `parse`, with a pause after each `piece` numbers of the text."""
+    """Do as `parse`, with a pause after each `piece` characters or so."""
     reading = _Reading(text)
-    count = 0
+    pause_at = piece
     while reading.step():
-        count += 1
-        if count % piece == 0:
+        if reading.end >= pause_at:
+            pause_at = reading.end + piece
             yield
     return reading.said
 
@@ -68,29 +71,39 @@ def parse_in_pieces(text: str, piece: int) -> Generator[None, None, Expression]:
 class _Reading:
     """How far a text has been read, what is written down, and what waits for its right side."""
 
-    __slots__ = ("end", "left", "pending", "said", "text")
+    __slots__ = ("end", "is_behind", "left", "pending", "said", "signs", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.end = 0
+        self.is_behind = False  # a number, and not all that closes behind it has been read
+        self.signs = NO_SIGNS  # before a number that has not been read
         self.left: Number | None = None  # of the next operator; `None`: what was written last
         self.pending: list[Pending] = [(BRACKET, "", None, NOWHERE, 0)]  # all is in a bracket
         self.said = Expression()
 
     def step(self) -> bool:
-        """Read a number with what stands around it; return whether an operator leads on."""
+        """Read a number with what stands around it; return whether there may be more to read."""
         text, start, pending = self.text, self.end, self.pending
-        step = STEP.match(text, start)
-        if step is None:
-            rest = text[start:].lstrip(BEFORE_NUMBER)
-            raise _unexpected(text, len(text) - len(rest), "a number or '('")
-        before, number, closing, operator = step.groups()
-        is_negative = before and self._open(before)
-        value = _number(number, step.start(NUMBER) + 1)
-        self.left = -value if is_negative else value
-        if closing:
-            self._close(closing, step.end(NUMBER))
+        if self.is_behind:
+            self.is_behind = False
+            step = BEHIND.match(text, start)
+            assert step is not None  # noqa: S101  # it may be empty
+            closing, operator = step.groups()
+        else:
+            step = STEP.match(text, start)
+            if step is None:
+                return self._before_number()
+            before, number, closing, operator = step.groups()
+            value = _number(number, step.start(NUMBER) + 1)
+            self.left = -value if before and self._open(before)[0] else value
+            self.signs = NO_SIGNS
         self.end = end = step.end()
+        if closing:
+            self._close(closing, end - len(operator) - len(closing))
+            if len(closing) == LONGEST and not operator:
+                self.is_behind = True
+                return True
         precedence, name = OPERATORS[operator]
         if pending[-1][0] >= precedence:
             self._write(precedence)
@@ -103,22 +116,32 @@ class _Reading:
         self.said.value = self.left
         return False
 
-    def _open(self, before: str) -> bool:
-        """Read the signs and brackets before a number; return whether that is negative."""
+    def _before_number(self) -> bool:
+        """Read what stands before a number, where that is too far for a step, or there is none."""
+        step = OPENING.match(self.text, self.end)
+        assert step is not None  # noqa: S101  # it may be empty
+        self.signs = self._open(step[0])
+        self.end = step.end()
+        if len(step[0]) < LONGEST:
+            raise _unexpected(self.text, self.end, "a number or '('")
+        return True
+
+    def _open(self, before: str) -> Signs:
+        """Read signs and brackets before a number; return the signs behind the last bracket."""
         pending = self.pending
-        is_negative, minus_at = False, 0
+        is_negative, minus_at = self.signs
         for column, lexeme in enumerate(before, self.end + 1):
             if lexeme == "(":
                 if is_negative:
                     pending.append((NEGATION, "mul", -1, NOWHERE, minus_at))
-                    is_negative, minus_at = False, 0
+                is_negative, minus_at = NO_SIGNS
                 pending.append((BRACKET, "", None, NOWHERE, column))
             elif lexeme == "-":
                 is_negative, minus_at = not is_negative, minus_at or column
-        return is_negative
+        return is_negative, minus_at
 
     def _close(self, closing: str, start: int) -> None:
-        """Read the closing brackets behind a number, from `start` on."""
+        """Read closing brackets behind a number, from `start` on."""
         pending = self.pending
         for place, lexeme in enumerate(closing, start):
             if lexeme == ")":

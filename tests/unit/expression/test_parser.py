@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from engine.errors import ExpressionError
 from engine.expression.operations import Expression
-from engine.expression.parser import parse
+from engine.expression.parser import parse, parse_in_pieces
+from engine.expression.tokens import LONGEST
 from tests.expressions import exact, to_text
 
 DEEP = 200_000
@@ -43,6 +44,47 @@ def operations(expression: Expression) -> list[tuple[int, str]]:
 def test_operators_bind_as_in_arithmetic_and_to_the_left(text: str, tree: str) -> None:
     """Precedence and associativity are Python's; brackets and blanks leave no trace."""
     assert to_text(parse(text)) == tree
+
+
+@pytest.mark.parametrize(
+    "around", [LONGEST - 1, LONGEST, LONGEST + 1, 2 * LONGEST, 2 * LONGEST + 1]
+)
+def test_any_number_of_brackets_signs_and_blanks_may_stand_around_a_number(around: int) -> None:
+    """Though no more of them are read in one step than `LONGEST`."""
+    opening, closing = "(" * around, ")" * around
+    assert to_text(parse(f"{opening}1{closing}+2")) == "(1 + 2)"
+    assert to_text(parse(f"2*{opening}1+2{closing}")) == "(2 * (1 + 2))"
+    assert parse("-" * around + "1").value == (-1 if around % 2 else 1)
+    assert parse("-" * around + "(1)").names == ["mul"] * (around % 2)
+    assert parse("-" * around + "(1)").columns == [1] * (around % 2)
+    assert parse(" " * around + "1" + " " * around).value == 1
+    assert refusal(f"{opening}1{closing[1:]}").column == 2 * around + 1
+    assert f"for the '(' at column {1}" in str(refusal(f"{opening}1{closing[1:]}"))
+    assert refusal(f"{opening}1{closing})").column == 2 * around + 2
+    assert refusal(f"{opening}1{closing}2").column == 2 * around + 2
+    assert refusal(f"{opening}*").column == around + 1
+
+
+LONG = 100_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * LONG + "1" + ")" * LONG,
+        "-(" * LONG + "1" + ")" * LONG,
+        "1-(" * LONG + "1" + ")" * LONG,
+        "-" * LONG + "1",
+        " " * LONG + "1",
+        "1" + " " * LONG + "+1",
+        "1" + "+1" * LONG,
+    ],
+)
+def test_whatever_a_text_looks_like_it_is_read_in_pieces(text: str) -> None:
+    """None of them is much longer than was asked for."""
+    piece = 2 * LONGEST
+    pauses = list(parse_in_pieces(text, piece))
+    assert len(pauses) >= len(text) // (piece + 2 * LONGEST) - 1
 
 
 @pytest.mark.parametrize(
