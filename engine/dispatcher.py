@@ -22,8 +22,8 @@ from engine.errors import BrokenReply, OperationFailed, Refused, WorkerError
 from engine.exchange import Result
 from engine.fairqueue import FairQueue
 from engine.fusion import Fusion
+from engine.hedging import Hedging
 from engine.job import JobId, Operation
-from engine.latency import LatencyWindow
 from engine.pool import BUSY_MAX_S, WorkerPool
 from engine.retry import Attempts, RetryPolicy
 from engine.settings import DispatchSettings
@@ -38,8 +38,6 @@ from engine.wakefulness import Wakefulness
 
 log = logging.getLogger(__name__)
 
-HEDGE_AFTER_S = 0.01  # however quick the workers are: less is the noise of a busy machine
-HEDGE_CREDIT = 100.0  # operations that may be saved up to be hedged at once
 SPREAD = 32  # operations that wait: up to so many every worker gets one, however quick it is
 QUICK_CALLS = 32  # at quick workers at a time: they wait for the master, more would wait longer
 FUSED_TURN = 16  # operations of one job that are taken in turn, when many wait and all are fused
@@ -82,9 +80,8 @@ class Dispatcher:
         self._in_flight = 0
         self._quick_calls = 0
         self._pump_scheduled = False
-        self._latency = LatencyWindow()  # of the calls that were answered, at whatever worker
+        self._hedging = Hedging(settings.hedge_share)
         self._hedge_timer: asyncio.TimerHandle | None = None
-        self._hedge_credit = HEDGE_CREDIT  # operations that may be asked for a second time
 
     @property
     def queued(self) -> int:
@@ -329,8 +326,7 @@ class Dispatcher:
         call.is_quick = self._pool.is_quick(call.worker)
         self._quick_calls += call.is_quick
         self._pool.sent(call.worker, count)
-        credit = self._hedge_credit + self._settings.hedge_share * count
-        self._hedge_credit = min(credit, HEDGE_CREDIT)
+        self._hedging.sent(count)
         task = asyncio.get_running_loop().create_task(self._carry_out(call))
         self._calls[task] = call
         task.add_done_callback(self._over)
@@ -368,7 +364,7 @@ class Dispatcher:
         else:
             self._pool.answered(worker, len(steps), now - call.sent_at, now, reply.computing_s)
             if not call.hedged:  # a late answer would raise what counts as late
-                self._latency.add(now - call.sent_at)
+                self._hedging.answered(now - call.sent_at)
             self.tally.answered(steps, results, now - call.sent_at)
             each_s = None if reply.computing_s is None else reply.computing_s / len(steps)
             trip = Trip(worker.name, call.sent_at, now, each_s)
@@ -446,30 +442,25 @@ class Dispatcher:
     # When it is late
 
     def _hedge_later(self) -> None:
-        if self._hedge_timer is None and self._settings.hedge_share > 0:
+        if self._hedge_timer is None and self._hedging.is_on:
             loop = asyncio.get_running_loop()
-            self._hedge_timer = loop.call_later(self._late_s(), self._hedge)
-
-    def _late_s(self) -> float:
-        """After how long a call is late: 95 of 100 were answered sooner."""
-        return max(self._latency.quantile(0.95) or 0.0, HEDGE_AFTER_S)
+            self._hedge_timer = loop.call_later(self._hedging.late_s, self._hedge)
 
     def _hedge(self) -> None:
         """Ask for what is late a second time, at another worker, while there is nothing else."""
         self._hedge_timer = None
         if not self._calls:
             return
-        now, late_s = self._clock.now(), self._late_s()
+        now, late_s = self._clock.now(), self._hedging.late_s
         for call in self._calls.values():
             if self.queued or now - call.sent_at < late_s:
                 break
             if call.hedged or not self._pool.has_room_besides(call.worker):
                 continue
             late = [entry for entry in call.load if self._may_hedge(entry)]
-            if not late or len(late) > self._hedge_credit:
+            if not late or not self._hedging.spend(len(late)):
                 continue
             call.hedged = True
-            self._hedge_credit -= len(late)
             self.tally.retries["late"] += len(late)
             for lane, operation, _ in late:
                 attempts = lane.attempts.setdefault(operation.index, Attempts())

@@ -100,7 +100,11 @@ SAFEGUARDS = (
         5,
         "no more than a share is asked for twice",
         FAULTS + "test_row_5_no_more_than_a_share_is_asked_for_twice",
-        ("engine/dispatcher.py", "if not late or len(late) > self._hedge_credit:", "if not late:"),
+        (
+            "engine/dispatcher.py",
+            "if not late or not self._hedging.spend(len(late)):",
+            "if not late:",
+        ),
     ),
     without(
         5,

@@ -10,9 +10,10 @@ from functools import partial
 
 import pytest
 
-from engine.dispatcher import HEDGE_CREDIT, QUICK_CALLS
+from engine.dispatcher import QUICK_CALLS
 from engine.errors import StoreError
 from engine.exchange import Reply
+from engine.hedging import CREDIT
 from engine.job import Job
 from engine.messages import Item
 from engine.settings import DispatchSettings, JobsSettings, MasterSettings, WorkersSettings
@@ -241,11 +242,11 @@ def test_row_5_no_more_than_a_share_is_asked_for_twice() -> None:
         task = "+".join(f"{n}*1.5" for n in range(100))
         jobs = await asyncio.gather(*(world.submit(task) for _ in range(40)))
         (its,) = (worker for worker in world.running.pool if worker.url == hung.url)
-        await world.until(lambda: its.in_flight > 3 * HEDGE_CREDIT)
+        await world.until(lambda: its.in_flight > 3 * CREDIT)
         hung.hang()
         for job_id in jobs:
             await world.ending(job_id)
-        assert 0 < world.running.dispatcher.tally.retries["late"] <= HEDGE_CREDIT
+        assert 0 < world.running.dispatcher.tally.retries["late"] <= CREDIT
 
     # With next to no share, all that there is to spend is what is there at the start.
     play(scenario, MasterSettings(dispatch=DispatchSettings(hedge_share=1e-6, fuse_from=0)))

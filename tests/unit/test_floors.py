@@ -33,6 +33,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engine.plan",
         "engine.admission",
         "engine.fairqueue",
+        "engine.hedging",
         "engine.pool",
         "engine.retry",
         "engine.exchange",
