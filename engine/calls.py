@@ -170,7 +170,7 @@ class Call:
 
     def take_chains_aboard(self, limit: int) -> None:
         """Let what waits in a long chain follow, up to `limit` operations in all."""
-        room = limit - len(self.load)
+        room, takes = limit - len(self.load), self.worker.operations
         self.steps, self.spans = [], []
         for place, (lane, operation, _) in enumerate(self.load):
             links: list[Link] = []
@@ -180,7 +180,7 @@ class Call:
                 and fusion.may_have_chains
                 and fusion.is_chain(operation.index)
             ):
-                links = fusion.chain(operation.index, len(self.steps), room)
+                links = fusion.chain(operation.index, len(self.steps), room, takes)
                 room -= len(links)
             self.spans.append(1 + len(links))
             self.steps.append(operation)
@@ -191,7 +191,7 @@ class Call:
 
         What was tried before has nothing that follows: one of those may have been the reason.
         """
-        room = limit - len(self.load)
+        room, takes = limit - len(self.load), self.worker.operations
         self.steps = self.steps[: self.retries]
         self.spans = [1] * len(self.load)
         place, end = self.retries, len(self.load)
@@ -201,7 +201,8 @@ class Call:
             while place < end and self.load[place][0] is lane:
                 self.steps.append(self.load[place][1])
                 place += 1
-            links = lane.fusion.links([step.index for step in self.steps[first:]], first, room)
+            indexes = [step.index for step in self.steps[first:]]
+            links = lane.fusion.links(indexes, first, room, takes)
             room -= len(links)
             self.spans[place - 1] += len(links)
             self.steps += links

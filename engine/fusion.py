@@ -6,10 +6,11 @@ while so much waits that every worker has its hands full, to spread a job wider 
 quicker, and every way back that is saved makes everything so.
 
 What can be fused changes while a job runs: an operand has become known, or has not. A division by
-a known zero is never fused, since nobody is to be asked for one.
+a known zero is never fused, since nobody is to be asked for one; nor is an operation that the
+worker does not take.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from engine.job import KNOWN, Link, Number
 
@@ -46,7 +47,10 @@ class Fusion:
         return 1 < self._shortest <= len(self._names)
 
     def is_chain(self, index: int) -> bool:
-        """Return whether operation `index` begins a chain that is long enough, or goes one on."""
+        """Return whether operation `index` begins a chain that is long enough, or goes one on.
+
+        Whoever computes it: a worker that takes only some of it still brings it forward.
+        """
         if self._inside[index]:
             return True
         for _ in range(self._shortest - 1):
@@ -56,12 +60,13 @@ class Fusion:
             index = place >> 1
         return True
 
-    def chain(self, index: int, first: int, at_most: int) -> list[Link]:
+    def chain(self, index: int, first: int, at_most: int, takes: Container[str]) -> list[Link]:
         """Return up to `at_most` links that follow operation `index`, the item `first` of a call.
 
-        However short the rest of the chain is, it counts as long from now on.
+        `takes` names the operations that its worker takes. However short the rest of the chain is,
+        it counts as long from now on.
         """
-        links = self.links([index], first, at_most)
+        links = self.links([index], first, at_most, takes)
         for link in links:
             self._inside[link.index] = 1
         last = self._destinations[links[-1].index if links else index]
@@ -69,11 +74,13 @@ class Fusion:
             self._inside[last >> 1] = 1
         return links
 
-    def links(self, indexes: Sequence[int], first: int, at_most: int) -> list[Link]:
+    def links(
+        self, indexes: Sequence[int], first: int, at_most: int, takes: Container[str]
+    ) -> list[Link]:
         """Return up to `at_most` operations that wait for nothing but operations `indexes`.
 
         Those are ready, and are the items from `first` on of a call; the links follow them there,
-        each behind those that it waits for.
+        each behind those that it waits for. `takes` names the operations that its worker takes.
         """
         names, operands, destinations = self._names, self._operands, self._destinations
         aboard = list(indexes)
@@ -85,18 +92,21 @@ class Fusion:
             place = destinations[index]
             if place < 0:
                 continue
+            waits = place >> 1
+            name = names[waits]
+            if name not in takes:
+                continue
             other = operands[place ^ 1]
             if other is None:
                 other_item = waiting.get(place ^ 1)
                 if other_item is None:
                     waiting[place] = item
                     continue
-            elif other == 0 and not place & 1 and names[place >> 1] == "div":
+            elif other == 0 and not place & 1 and name == "div":
                 continue
             else:
                 other_item = KNOWN
-            waits = place >> 1
-            name, column = names[waits], self._columns[waits]
+            column = self._columns[waits]
             if place & 1:
                 links.append(Link(waits, name, (other, None), (other_item, item), column))
             else:

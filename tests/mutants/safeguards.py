@@ -722,4 +722,10 @@ SAFEGUARDS = (
             "        if False and (",
         ),
     ),
+    without(
+        38,
+        "a worker is asked only for what it takes",
+        FAULTS + "test_row_38_a_dedicated_worker_is_asked_for_nothing_else_however_much_waits",
+        ("engine/fusion.py", "            if name not in takes:\n                continue\n", ""),
+    ),
 )

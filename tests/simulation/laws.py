@@ -9,6 +9,7 @@ checks; the answers come from the oracle.
     a finished job never changes, and its outcome is the oracle's
     no innocent job fails: as poison only what kills, as exhausted nothing but that
     no call goes to a DEAD or REJECTED worker, but for its examination
+    no worker is asked for an operation that it does not take
     no worker is declared dead that was well all the time, as when the master itself slept
     an operation is tried so often and not more, and a poison kills so many workers and not more
 """
@@ -160,9 +161,13 @@ class Laws:
         if call.is_probe or is_examination(call):
             return
         self._claim(call.url not in self.liars, f"{call.url} computes wrongly and got work")
-        states = {worker.state for worker in pool if worker.url == call.url}
+        known = [worker for worker in pool if worker.url == call.url]
+        states = {worker.state for worker in known}
         usable = states - {State.DEAD, State.REJECTED}
         self._claim(bool(usable) or not states, f"{call.url} is {sorted(states)} and got work")
+        for worker in known:
+            foreign = {asked.operation for asked in call.computations} - worker.operations
+            self._claim(not foreign, f"{call.url} takes no {sorted(foreign)} and was asked for it")
         for computation in call.computations:
             if is_poison(computation):
                 deaths = len(self._deaths.get((life, cast(int, computation.op1)), ()))

@@ -5,7 +5,7 @@ a worker. Only what lies outside a process is scripted: network, disk, clock and
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -181,6 +181,9 @@ async def _serve(master: Master, peer: str, method: str, path: str, body: bytes 
     return Response(200, encode(taken))
 
 
+ALL_FOUR = ("sum", "sub", "mul", "div")
+
+
 class WorkerMachine:
     """The machine that a worker runs on, with a supervisor that starts it again."""
 
@@ -194,7 +197,7 @@ class WorkerMachine:
         *,
         batch: int = 512,
         chains: bool = True,
-        operations: tuple[str, ...] = ("sum", "sub", "mul", "div"),
+        operations: Sequence[str] = ALL_FOUR,
     ) -> None:
         self.name = name
         self.address = address

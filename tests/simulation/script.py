@@ -21,7 +21,7 @@ from tests.simulation import nonsense
 from tests.simulation.clients import Clients
 from tests.simulation.laws import is_poison
 from tests.simulation.loop import run
-from tests.simulation.machines import WorkerMachine
+from tests.simulation.machines import ALL_FOUR, WorkerMachine
 from tests.simulation.network import OPERATION_S
 from tests.simulation.world import World
 
@@ -177,14 +177,20 @@ async def roll(troubles: Troubles) -> None:
 
 
 async def join(troubles: Troubles) -> None:
-    """Let one more worker come: one of a known name, a plain one, or one that computes wrongly."""
-    world, kind = troubles.world, troubles.random.randrange(3)
+    """Let one more worker come.
+
+    It has a known name, or is a plain one, or takes some operations only, or computes wrongly.
+    """
+    world, kind = troubles.world, troubles.random.randrange(4)
     if len(world.workers) > 8:
         return
     if kind == 0:
         _fit(world, world.add_worker(name=world.workers[0].name), troubles.random)
     elif kind == 1:
         _fit(world, world.add_worker(batch=1, chains=False), troubles.random)
+    elif kind == 2:
+        some = troubles.random.sample(ALL_FOUR, troubles.random.randint(1, 3))
+        _fit(world, world.add_worker(operations=some), troubles.random)
     else:
         liar = world.add_worker()
         liar.server.arithmetic = in_floats

@@ -21,7 +21,7 @@ from engine.standing import State
 from tests.simulation import nonsense
 from tests.simulation.laws import MARK, POISON, is_examination, is_poison
 from tests.simulation.loop import run
-from tests.simulation.machines import WorkerMachine
+from tests.simulation.machines import ALL_FOUR, WorkerMachine
 from tests.simulation.network import Call
 from tests.simulation.script import in_floats, one_too_much
 from tests.simulation.world import World
@@ -978,6 +978,22 @@ def test_while_much_waits_whole_parts_of_jobs_travel_together() -> None:
         asked = [computation for call in work_calls(world) for computation in call.asked]
         links = sum(isinstance(one.op1, Item) or isinstance(one.op2, Item) for one in asked)
         assert links > len(asked) / 3
+
+    play(scenario)
+
+
+def test_row_38_a_dedicated_worker_is_asked_for_nothing_else_however_much_waits() -> None:
+    """What travels along with an operation is bound by what its worker takes, as all else is."""
+
+    async def scenario(world: World) -> None:
+        for name in ALL_FOUR:
+            await world.with_live(1, operations=(name,))
+        many = [f"(({n}+2)*(3-{n})-({n}+6)*7)/9+1.5+2.5+3.5" for n in range(300)]
+        chain = "+".join(f"{n}.5*{n}" for n in range(1, 200)) + "-1.5-2.5" * 100
+        for job_id in await asyncio.gather(*map(world.submit, [*many, chain])):
+            await world.ending(job_id)
+        asked = [computation for call in work_calls(world) for computation in call.asked]
+        assert any(isinstance(one.op1, Item) for one in asked)
 
     play(scenario)
 

@@ -1,6 +1,6 @@
 """Fusion: what waits only for operations aboard a call travels with them."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from random import Random
 
 import pytest
@@ -15,6 +15,8 @@ from engine.plan import Plan
 from engine.trace import Trip, WholeTrace
 from tests.expressions import exact, oracle, random_expression
 
+ALL_FOUR = frozenset({"sum", "sub", "mul", "div"})
+
 
 def a_plan(text: str, chain_from: int = 3) -> Plan:
     """Return a plan whose chains are long from three operations on."""
@@ -24,12 +26,14 @@ def a_plan(text: str, chain_from: int = 3) -> Plan:
 def chain_behind(plan: Plan, operation: Operation, at_most: int = 100) -> list[Link]:
     """Return what may follow an operation that begins a chain, as the first item of a call."""
     assert plan.fusion.is_chain(operation.index)
-    return plan.fusion.chain(operation.index, 0, at_most)
+    return plan.fusion.chain(operation.index, 0, at_most, ALL_FOUR)
 
 
-def links_behind(plan: Plan, ready: Sequence[Operation], at_most: int = 100) -> list[Link]:
+def links_behind(
+    plan: Plan, ready: Sequence[Operation], at_most: int = 100, takes: Container[str] = ALL_FOUR
+) -> list[Link]:
     """Return whatever may follow operations that are the first items of a call."""
-    return plan.fusion.links([operation.index for operation in ready], 0, at_most)
+    return plan.fusion.links([operation.index for operation in ready], 0, at_most, takes)
 
 
 def test_a_long_run_of_floats_is_a_chain() -> None:
@@ -75,10 +79,20 @@ def test_an_operation_becomes_a_link_when_its_other_operand_is_known() -> None:
     assert len(links_behind(plan, [first])) == 3
 
 
+def test_what_the_worker_does_not_take_does_not_follow_nor_does_what_waits_for_it() -> None:
+    """A call may be for a worker that is dedicated to some of the operations."""
+    plan = a_plan("1.5+2-3.5+8.5")
+    assert [link.name for link in links_behind(plan, plan.ready(), takes={"sum", "sub"})] == [
+        "sub",
+        "sum",
+    ]
+    assert links_behind(plan, plan.ready(), takes={"sum", "mul"}) == []
+
+
 def test_what_waits_for_two_operations_aboard_follows_both() -> None:
     """It refers to both, wherever in the call they are."""
     plan = a_plan("(1+2)*(3-4)/5")
-    links = plan.fusion.links([operation.index for operation in plan.ready()], 7, 100)
+    links = plan.fusion.links([operation.index for operation in plan.ready()], 7, 100, ALL_FOUR)
     assert [(link.name, link.operands, link.items) for link in links] == [
         ("mul", (None, None), (7, 8)),
         ("div", (None, 5), (9, KNOWN)),
