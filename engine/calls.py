@@ -6,6 +6,7 @@ whose.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
@@ -55,8 +56,8 @@ class Lane:
         self.failed: dict[int, tuple[FailedAttempt, ...]] = {}  # and what is told of it
         self._queue = queue
         self._turns = turns
-        self._awaited: set[int] = set()
-        self._arrived: list[Arrival] = []
+        self._awaited = bytearray(len(fusion))  # of each operation, whether it is
+        self._arrived: list[Arrival] | deque[Arrival] = []
         self._arrival: asyncio.Future[None] | None = None
         self._is_spoilt = False
 
@@ -67,10 +68,11 @@ class Lane:
             if len(piece) == PIECE:
                 await self._turns.take(PIECE)
                 self._refuse_if_spoilt()
-            self._awaited.update([operation.index for operation in piece])
+            for operation in piece:
+                self._awaited[operation.index] = 1
             self._queue.enqueue(self, piece, since)
 
-    async def results(self) -> list[Arrival]:
+    async def results(self) -> Sequence[Arrival]:
         """Wait until something came back, and return it, each operation once.
 
         Of much that came, the first part is returned, in a turn that has room for it. Raises
@@ -82,9 +84,13 @@ class Lane:
         if len(self._arrived) >= PIECE:
             await self._turns.take(PIECE)
         self._refuse_if_spoilt()
-        arrived = self._arrived[:PIECE]
-        del self._arrived[:PIECE]
-        return arrived
+        arrived = self._arrived
+        if len(arrived) <= PIECE:
+            self._arrived = []
+            return arrived
+        if isinstance(arrived, list):  # which would be moved up for each piece
+            self._arrived = arrived = deque(arrived)
+        return [arrived.popleft() for _ in range(PIECE)]
 
     def _refuse_if_spoilt(self) -> None:
         if self._is_spoilt:
@@ -93,7 +99,7 @@ class Lane:
     def close(self) -> None:
         """Forget what has not come back: its replies will be let go."""
         self._queue.withdraw(self)
-        self._awaited.clear()
+        self._awaited = bytearray(len(self._awaited))
 
     def spoil(self) -> None:
         """Let the job start afresh: what it was given cannot be believed any more."""
@@ -103,12 +109,12 @@ class Lane:
 
     def awaits(self, operation: Operation) -> bool:
         """Return whether the result of `operation` is still wanted."""
-        return operation.index in self._awaited
+        return self._awaited[operation.index] == 1
 
     @property
     def is_awaiting(self) -> bool:
         """Whether any result is still wanted."""
-        return bool(self._awaited)
+        return 1 in self._awaited
 
     def deliver(
         self,
@@ -121,8 +127,8 @@ class Lane:
 
         With an operation that others followed in its call, their results, by index, come behind it.
         """
-        if operation.index in self._awaited:
-            self._awaited.remove(operation.index)
+        if self._awaited[operation.index]:
+            self._awaited[operation.index] = 0
             self._arrived.append((operation, came, trip, since))
             self._wake()
 

@@ -41,6 +41,10 @@ class Fusion:
         # Reached by a chain that was long enough.
         self._inside = bytearray(len(names) if self.may_have_chains else 0)
 
+    def __len__(self) -> int:
+        """Return how many operations the plan has."""
+        return len(self._names)
+
     @property
     def may_have_chains(self) -> bool:
         """Whether the job has as many operations as a long chain."""

@@ -22,7 +22,7 @@ class Lane(Protocol):
         """Hand in operations to be computed, and since when they are ready."""
         ...
 
-    async def results(self) -> list[Arrival]:
+    async def results(self) -> Sequence[Arrival]:
         """Wait until something came back, and return what did, each operation once.
 
         Those of operations that travelled with one come in a list behind its own, by their index.

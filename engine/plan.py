@@ -22,6 +22,7 @@ from engine.job import Number, Operation
 
 SAFE_BITS = 14_284  # 2**14_284 has 4,300 digits: an integer up to it is within the limit
 UNBOUNDED = SAFE_BITS + 1  # no integer for certain, or maybe one beyond the limit
+BLANKS = 32  # blank entries that are as much work as one operation
 SHORTEST_RUN = 3  # operations: a run of fewer has nothing to gain
 
 RUNS = {"sum": "additions", "sub": "additions", "mul": "multiplications"}
@@ -73,7 +74,7 @@ class Plan:
         self._ready: list[Operation] = []
 
     def _prepare(
-        self, ready: list[int], piece: int, balance_from: int
+        self, ready: Sequence[int], piece: int, balance_from: int
     ) -> Generator[None, None, None]:
         if 0 < balance_from <= self.remaining:
             balancer = _Balancer(self.names, self._operands, self._destinations)
@@ -196,13 +197,17 @@ class _Balancer:
         self._names = names
         self._operands = operands
         self._destinations = destinations
-        self._sources = [NOWHERE] * len(operands)  # the operation that each operand comes from
+        self._sources = array("q")  # the operation that each operand comes from
 
-    def balance(self, piece: int) -> Generator[None, None, list[int]]:
+    def balance(self, piece: int) -> Generator[None, None, Sequence[int]]:
         """Regroup every run that is long enough; return the operations that are ready then.
 
         With a pause after each `piece` operations.
         """
+        blank = array("q", [NOWHERE]) * (BLANKS * piece)
+        for start in range(0, len(self._operands), len(blank)):
+            self._sources += blank[: len(self._operands) - start]
+            yield
         for index, destination in enumerate(self._destinations):
             if index % piece == piece - 1:
                 yield
@@ -215,7 +220,7 @@ class _Balancer:
             if regrouped >= piece:
                 regrouped = 0
                 yield
-        ready = []
+        ready = array("q")
         for index in range(len(self._names)):
             if index % piece == piece - 1:
                 yield

@@ -5,6 +5,9 @@ can break anything. A sign is no operation: it belongs to the literal behind it,
 bracket it is a `mul` by -1.
 """
 
+from array import array
+from collections.abc import MutableSequence
+
 from engine.job import Number
 
 NOWHERE = -1  # where the result of the last operation goes: it is the answer
@@ -17,14 +20,17 @@ class Expression:
     and 2i + 1 of `operands`, `None` where the result of an earlier operation is awaited. Its own
     result goes to the place `destinations[i]` among them. `ready` are those that wait for nothing.
     Whoever takes such lists over may change them.
+
+    Of a large text they are arrays where they can be: an array of any length is let go at once, and
+    the collector does not look into it. Lists of some ten are quicker.
     """
 
     __slots__ = ("columns", "destinations", "names", "operands", "ready", "value")
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_large: bool = False) -> None:
         self.names: list[str] = []
-        self.columns: list[int] = []
+        self.columns: MutableSequence[int] = array("q") if is_large else []
         self.operands: list[Number | None] = []
-        self.destinations: list[int] = []
-        self.ready: list[int] = []
+        self.destinations: MutableSequence[int] = array("q") if is_large else []
+        self.ready: MutableSequence[int] = array("q") if is_large else []
         self.value: Number | None = None

@@ -51,7 +51,7 @@ def parse(text: str) -> Expression:
     Raises `ExpressionError` with the column (from 1) and what was expected there, or, with the
     codes `overflow` and `too_many_digits`, for a literal that is out of range.
     """
-    reading = _Reading(text)
+    reading = _Reading(text, Expression())
     while reading.step():
         pass
     return reading.said
@@ -59,7 +59,7 @@ def parse(text: str) -> Expression:
 
 def parse_in_pieces(text: str, piece: int) -> Generator[None, None, Expression]:
     """Do as `parse`, with a pause after each `piece` characters or so."""
-    reading = _Reading(text)
+    reading = _Reading(text, Expression(is_large=True))
     pause_at = piece
     while reading.step():
         if reading.end >= pause_at:
@@ -73,14 +73,14 @@ class _Reading:
 
     __slots__ = ("end", "is_behind", "left", "pending", "said", "signs", "text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, said: Expression) -> None:
         self.text = text
         self.end = 0
         self.is_behind = False  # a number, and not all that closes behind it has been read
         self.signs = NO_SIGNS  # before a number that has not been read
         self.left: Number | None = None  # of the next operator; `None`: what was written last
         self.pending: list[Pending] = [(BRACKET, "", None, NOWHERE, 0)]  # all is in a bracket
-        self.said = Expression()
+        self.said = said
 
     def step(self) -> bool:
         """Read a number with what stands around it; return whether there may be more to read."""

@@ -82,8 +82,8 @@ SAFEGUARDS = (
         UNIT + "/test_calls.py::test_of_two_answers_to_an_operation_the_first_one_counts",
         (
             "engine/calls.py",
-            "        if operation.index in self._awaited:\n            self._awaited.remove(operation.index)",
-            "        if True:\n            self._awaited.discard(operation.index)",
+            "        if self._awaited[operation.index]:\n",
+            "        if True:\n",
         ),
     ),
     without(

@@ -8,6 +8,7 @@ import pytest
 from engine.calls import Lane
 from engine.errors import ResultsWithdrawn
 from engine.expression.parser import parse
+from engine.fusion import Fusion
 from engine.job import JobId, Operation
 from engine.plan import Plan
 from engine.trace import Trip
@@ -31,9 +32,14 @@ class NoQueue:
         """Forget a lane."""
 
 
+def a_fusion(operations: int) -> Fusion:
+    """Return what can travel together of a job with so many operations."""
+    return Plan(parse("1" + "+2" * operations)).fusion
+
+
 async def a_lane(*operations: Operation, queue: NoQueue | None = None) -> Lane:
     """Return a lane that awaits these operations."""
-    lane = Lane(JobId(1), queue or NoQueue(), Plan(parse("1+2")).fusion, Turns())
+    lane = Lane(JobId(1), queue or NoQueue(), a_fusion(len(operations)), Turns())
     await lane.put(operations, 0.0)
     return lane
 
@@ -87,7 +93,7 @@ def test_nothing_that_came_is_used_once_a_lie_is_known_though_it_waits_for_its_t
 
     async def main() -> None:
         turns, many = Turns(), operations(PIECE)
-        lane = Lane(JobId(1), NoQueue(), Plan(parse("1+2")).fusion, turns)
+        lane = Lane(JobId(1), NoQueue(), a_fusion(len(many)), turns)
         await lane.put(many, 0.0)
         for operation in many:
             lane.deliver(operation, 3, FIRST, 0.0)

@@ -289,7 +289,7 @@ def test_a_plan_made_in_pieces_is_the_plan() -> None:
         expression = ended(making)
         plan = ended(Plan.in_pieces(expression, piece, balance_from=3))
         whole = plan_of(text)
-        assert (plan.names, plan.columns) == (whole.names, whole.columns)
+        assert (plan.names, list(plan.columns)) == (whole.names, whole.columns)
         assert comparable(computed(plan)) == comparable(computed(whole))
 
 
