@@ -57,7 +57,8 @@ class Lane:
         self._queue = queue
         self._turns = turns
         self._awaited = bytearray(len(fusion))  # of each operation, whether it is
-        self._arrived: list[Arrival] | deque[Arrival] = []
+        # Of a large job that may be much, and is taken off in pieces; a list is quicker for a few.
+        self._arrived: list[Arrival] | deque[Arrival] = deque() if len(fusion) > PIECE else []
         self._arrival: asyncio.Future[None] | None = None
         self._is_spoilt = False
 
@@ -85,12 +86,10 @@ class Lane:
             await self._turns.take(PIECE)
         self._refuse_if_spoilt()
         arrived = self._arrived
-        if len(arrived) <= PIECE:
-            self._arrived = []
-            return arrived
-        if isinstance(arrived, list):  # which would be moved up for each piece
-            self._arrived = arrived = deque(arrived)
-        return [arrived.popleft() for _ in range(PIECE)]
+        if isinstance(arrived, deque):
+            return [arrived.popleft() for _ in range(min(PIECE, len(arrived)))]
+        self._arrived = []
+        return arrived
 
     def _refuse_if_spoilt(self) -> None:
         if self._is_spoilt:
