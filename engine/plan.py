@@ -20,6 +20,8 @@ from engine.expression.operations import NOWHERE, Expression
 from engine.fusion import Fusion
 from engine.job import Number, Operation
 
+OPEN, DONE, DOOMED = range(3)  # doomed is what waits for something that failed
+
 SAFE_BITS = 14_284  # 2**14_284 has 4,300 digits: an integer up to it is within the limit
 UNBOUNDED = SAFE_BITS + 1  # no integer for certain, or maybe one beyond the limit
 BLANKS = 32  # blank entries that are as much work as one operation
@@ -67,8 +69,8 @@ class Plan:
         self._destinations = expression.destinations
         self.remaining = len(self.names)
         self._cut = len(self.names)  # operations from here on do not matter any more
-        self._done = bytearray(self._cut)
-        self._doomed: set[int] = set()  # they wait for something that failed
+        self._decided = bytearray(self._cut)  # of each operation: OPEN, DONE or DOOMED
+        self._is_regrouped = False
         lists = self.names, self.columns, self._operands, self._destinations
         self.fusion = Fusion(*lists, chain_from)
         self._ready: list[Operation] = []
@@ -79,6 +81,7 @@ class Plan:
         if 0 < balance_from <= self.remaining:
             balancer = _Balancer(self.names, self._operands, self._destinations)
             ready = yield from balancer.balance(piece)
+            self._is_regrouped = balancer.has_regrouped
         for count, index in enumerate(ready, start=1):
             if self._may_be_asked_for(index):
                 self._ready.append(self.operation(index))
@@ -149,16 +152,13 @@ class Plan:
         """
         self._settle(index)
         if index < self._cut:
-            self.remaining -= sum(
-                not self._done[later] and later not in self._doomed
-                for later in range(index + 1, self._cut)
-            )
-            self.remaining -= 1
+            self.remaining -= 1 + self._decided.count(OPEN, index + 1, self._cut)
             self._cut = index
             self.failure = (index, failure)
-        waiting = self.parent(index)
-        while waiting is not None and waiting not in self._doomed:
-            self._doomed.add(waiting)
+        # What waits for it has a larger number, and does not matter, but in a run that is a tree.
+        waiting = self.parent(index) if self._is_regrouped else None
+        while waiting is not None and self._decided[waiting] == OPEN:
+            self._decided[waiting] = DOOMED
             self.remaining -= waiting < self._cut
             waiting = self.parent(waiting)
 
@@ -170,7 +170,7 @@ class Plan:
                 f"no result of operation {index} is awaited: complete each that is ready, once"
             )
         operands[place] = operands[place + 1] = None
-        self._done[index] = 1
+        self._decided[index] = DONE
 
     def _may_be_asked_for(self, index: int) -> bool:
         """Return whether an operation whose operands are known is ready; if not, fail it at once.
@@ -197,6 +197,7 @@ class _Balancer:
         self._names = names
         self._operands = operands
         self._destinations = destinations
+        self.has_regrouped = False  # any run
         self._sources = array("q")  # the operation that each operand comes from
 
     def balance(self, piece: int) -> Generator[None, None, Sequence[int]]:
@@ -216,6 +217,7 @@ class _Balancer:
         regrouped = 0
         for last, length in (yield from self._runs(piece)):
             yield from self._regroup(last, length, piece)
+            self.has_regrouped = True
             regrouped += length
             if regrouped >= piece:
                 regrouped = 0
