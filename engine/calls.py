@@ -73,6 +73,11 @@ class Lane:
                 self._awaited[operation.index] = 1
             self._queue.enqueue(self, piece, since)
 
+    @property
+    def has_results(self) -> bool:
+        """Whether something came back."""
+        return bool(self._arrived)
+
     async def results(self) -> Sequence[Arrival]:
         """Wait until something came back, and return it, each operation once.
 

@@ -1,83 +1,72 @@
 """The queue of ready operations: one operation per job in turn. Pure.
 
-Operations that the same workers take wait in one ring, which has one entry for every job that has
-such operations waiting; what else that job has waiting stands behind its entry. Taking goes round
-the ring, so that a job of one operation behind a job of 100,000 is served at once. Putting and
-taking cost the same however many jobs and operations wait.
+Operations that the same workers take wait in one ring, in which every job that has such operations
+waiting stands once. Taking goes round the ring, so that a job of one operation behind a job of
+100,000 is served at once. Putting and taking cost the same however many jobs and operations wait.
 """
 
 from collections import deque
-from collections.abc import Container, Hashable, Iterable, Iterator
+from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from engine.job import Operation
 
 Owner = TypeVar("Owner", bound=Hashable)
 Entry = tuple[Owner, Operation, float]  # whose operation waits, and since when
+Batch = tuple[list[Operation], float]  # what was put together, the next one last; and since when
 
 
 class _Ring(Generic[Owner]):
     """What waits for the same workers."""
 
-    __slots__ = ("behind", "count", "entries", "name")
+    __slots__ = ("count", "name", "owners", "waiting")
 
     def __init__(self, name: str) -> None:
         self.name = name  # one of those that wait here: who takes it takes all of them
-        self.entries: deque[Entry[Owner]] = deque()
-        # Who has an entry, and what waits behind it; an entry whose owner is not here was dropped.
-        self.behind: dict[Owner, deque[Entry[Owner]] | None] = {}
+        self.owners: deque[Owner] = deque()  # in turn; one of whom nothing waits was dropped
+        self.waiting: dict[Owner, list[Batch]] = {}
         self.count = 0
 
-    def put(self, owner: Owner, operation: Operation, since: float) -> None:
-        self.count += 1
-        behind = self.behind
-        entry = (owner, operation, since)
-        if owner not in behind:
-            behind[owner] = None
-            self.entries.append(entry)
-            return
-        waiting = behind[owner]
-        if waiting is None:
-            behind[owner] = deque((entry,))
+    def put(self, owner: Owner, operations: list[Operation], since: float) -> None:
+        self.count += len(operations)
+        batches = self.waiting.get(owner)
+        if batches is None:
+            self.waiting[owner] = [(operations, since)]
+            self.owners.append(owner)
         else:
-            waiting.append(entry)
+            batches.append((operations, since))
 
     def take(self, at_most: int, turn: int, taken: list[Entry[Owner]]) -> None:
-        entries, behind = self.entries, self.behind
+        owners, waiting = self.owners, self.waiting
         before = len(taken)
-        while entries and (room := at_most - (len(taken) - before)) > 0:
-            entry = entries.popleft()
-            owner = entry[0]
-            if owner not in behind:
-                continue
-            taken.append(entry)
-            waiting = behind[owner]
-            if not waiting:
-                del behind[owner]
+        while owners and (room := at_most - (len(taken) - before)) > 0:
+            owner = owners.popleft()
+            batches = waiting.get(owner)
+            if batches is None:
                 continue
             # Without anybody to take turns with, a turn takes all that there is room for.
-            more = min(turn if entries else room, room) - 1
-            if more >= len(waiting):
-                taken += waiting
-                del behind[owner]
+            more = min(turn, room) if owners else room
+            while batches and more:
+                operations, since = batches[0]
+                if more < len(operations):
+                    taken += [(owner, operations.pop(), since) for _ in range(more)]
+                    break
+                taken += [(owner, operation, since) for operation in reversed(operations)]
+                more -= len(operations)
+                del batches[0]
+            if batches:
+                owners.append(owner)
             else:
-                taken += [waiting.popleft() for _ in range(more)]
-                entries.append(waiting.popleft())
+                del waiting[owner]
         self.count -= len(taken) - before
 
-    def heads(self) -> Iterator[Entry[Owner]]:
-        return (entry for entry in self.entries if entry[0] in self.behind)
-
-    def waiting(self, owner: Owner) -> list[Entry[Owner]]:
-        if owner not in self.behind:
-            return []
-        return [entry for entry in self.entries if entry[0] == owner] + list(
-            self.behind[owner] or ()
-        )
+    def batches(self) -> Iterator[tuple[Owner, Batch]]:
+        for owner in self.owners:
+            for batch in self.waiting.get(owner, ()):
+                yield owner, batch
 
     def drop(self, owner: Owner) -> None:
-        if owner in self.behind:
-            self.count -= 1 + len(self.behind.pop(owner) or ())
+        self.count -= sum(len(operations) for operations, _ in self.waiting.pop(owner, ()))
 
 
 class FairQueue(Generic[Owner]):
@@ -100,19 +89,12 @@ class FairQueue(Generic[Owner]):
 
         Costs a look at all that waits: to be called when there are other abilities than before.
         """
-        waiting = list(self)
+        waiting = [entry for ring in self._rings.values() for entry in ring.batches()]
         self._abilities = list(abilities)
         self._rings.clear()
         self._ring_of.clear()
-        for owner, operation, since in waiting:
-            self.put(owner, (operation,), since)
-
-    def __iter__(self) -> Iterator[Entry[Owner]]:
-        """Iterate over all that waits, what is next in a ring before what is behind it."""
-        for ring in self._rings.values():
-            yield from ring.heads()
-            for behind in ring.behind.values():
-                yield from behind or ()
+        for owner, (operations, since) in waiting:
+            self.put(owner, operations[::-1], since)
 
     def count(self, names: Container[str]) -> int:
         """Return how many operations of these names wait."""
@@ -120,22 +102,34 @@ class FairQueue(Generic[Owner]):
 
     def waiting(self, owner: Owner) -> list[Entry[Owner]]:
         """Return what `owner` has waiting, of each name in the order in which it came."""
-        return [entry for ring in self._rings.values() for entry in ring.waiting(owner)]
+        return [
+            (owner, operation, since)
+            for ring in self._rings.values()
+            for operations, since in ring.waiting.get(owner, ())
+            for operation in reversed(operations)
+        ]
 
     def oldest(self) -> float | None:
         """Return since when the operation waits that has waited longest, `None` if none does."""
-        rings = self._rings.values()
-        return min((since for ring in rings for _, _, since in ring.heads()), default=None)
+        first = (batches[0] for ring in self._rings.values() for batches in ring.waiting.values())
+        return min((since for _, since in first), default=None)
 
-    def put(self, owner: Owner, operations: Iterable[Operation], since: float) -> None:
+    def put(self, owner: Owner, operations: Sequence[Operation], since: float) -> None:
         """Let operations of `owner` that are ready since a time wait, behind those that do."""
-        ring_of = self._ring_of
-        for operation in operations:
-            name = operation.name
-            if name not in ring_of:
-                kind = tuple(name in takes for takes in self._abilities)
-                ring_of[name] = self._rings.setdefault(kind, _Ring(name))
-            ring_of[name].put(owner, operation, since)
+        if not operations:
+            return
+        rings = [
+            self._ring_of.get(operation.name) or self._ring(operation.name)
+            for operation in operations
+        ]
+        if rings.count(rings[0]) == len(rings):
+            rings[0].put(owner, [*reversed(operations)], since)
+            return
+        by_ring: dict[_Ring[Owner], list[Operation]] = {}
+        for ring, operation in zip(reversed(rings), reversed(operations), strict=True):
+            by_ring.setdefault(ring, []).append(operation)
+        for ring, its in by_ring.items():
+            ring.put(owner, its, since)
 
     def take(self, names: Container[str], at_most: int, turn: int = 1) -> list[Entry[Owner]]:
         """Take up to `at_most` operations of these names, `turn` per owner in turn.
@@ -156,6 +150,11 @@ class FairQueue(Generic[Owner]):
         """Forget whatever `owner` has waiting."""
         for ring in self._rings.values():
             ring.drop(owner)
+
+    def _ring(self, name: str) -> _Ring[Owner]:
+        kind = tuple(name in takes for takes in self._abilities)
+        self._ring_of[name] = ring = self._rings.setdefault(kind, _Ring(name))
+        return ring
 
     def _suitable(self, names: Container[str]) -> list[_Ring[Owner]]:
         return [ring for ring in self._rings.values() if ring.name in names]

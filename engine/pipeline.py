@@ -13,6 +13,7 @@ from engine.fusion import Fusion
 from engine.job import Job, JobId, Operation, Outcome
 from engine.plan import Plan
 from engine.trace import Arrival, Trace, UnderWay
+from engine.turns import PIECE
 
 
 class Lane(Protocol):
@@ -20,6 +21,11 @@ class Lane(Protocol):
 
     async def put(self, operations: Sequence[Operation], since: float) -> None:
         """Hand in operations to be computed, and since when they are ready."""
+        ...
+
+    @property
+    def has_results(self) -> bool:
+        """Whether something came back."""
         ...
 
     async def results(self) -> Sequence[Arrival]:
@@ -60,19 +66,26 @@ async def run(job: Job, plan: Plan, lane: Lane, trace: Trace, now: float) -> Out
     the one that strict left-to-right evaluation meets first, as in Python.
     """
     try:
-        ready, since = plan.ready(), now
-        _tell_refused(plan, trace, since)
-        await lane.put(ready, since)
+        while plan.has_ready and not plan.finished:
+            ready = plan.ready(PIECE)
+            _tell_refused(plan, trace, now)
+            await lane.put(ready, now)
+            if plan.has_ready and lane.has_results:  # of a large job, while it is handed out
+                await _go_on(plan, lane, trace)
         while not plan.finished:
-            arrived = await lane.results()
-            ready = take_in(arrived, plan, trace)
-            since = arrived[-1][2].replied_at
-            _tell_refused(plan, trace, since)
-            if ready:
-                await lane.put(ready, since)
+            await _go_on(plan, lane, trace)
     finally:
         lane.close()
     return _outcome(job, plan)
+
+
+async def _go_on(plan: Plan, lane: Lane, trace: Trace) -> None:
+    arrived = await lane.results()
+    ready = take_in(arrived, plan, trace)
+    since = arrived[-1][2].replied_at
+    _tell_refused(plan, trace, since)
+    if ready:
+        await lane.put(ready, since)
 
 
 def take_in(arrived: Iterable[Arrival], plan: Plan, trace: Trace) -> list[Operation]:

@@ -46,8 +46,9 @@ class Plan:
         self, expression: Expression, *, balance_from: int = 0, chain_from: int = 0
     ) -> None:
         self._take_over(expression, chain_from)
-        for _ in self._prepare(expression.ready, len(self) or 1, balance_from):
-            pass
+        if 0 < balance_from <= self.remaining:
+            for _ in self._balance(self.remaining):
+                pass
 
     @classmethod
     def in_pieces(
@@ -56,7 +57,8 @@ class Plan:
         """Make a plan with a pause after each `piece` operations or so."""
         plan = cls.__new__(cls)
         plan._take_over(expression, chain_from)
-        yield from plan._prepare(expression.ready, piece, balance_from)
+        if 0 < balance_from <= plan.remaining:
+            yield from plan._balance(piece)
         return plan
 
     def _take_over(self, expression: Expression, chain_from: int) -> None:
@@ -73,20 +75,13 @@ class Plan:
         self._is_regrouped = False
         lists = self.names, self.columns, self._operands, self._destinations
         self.fusion = Fusion(*lists, chain_from)
-        self._ready: list[Operation] = []
+        self._ready = expression.ready
+        self._handed_out = 0  # of those
 
-    def _prepare(
-        self, ready: Sequence[int], piece: int, balance_from: int
-    ) -> Generator[None, None, None]:
-        if 0 < balance_from <= self.remaining:
-            balancer = _Balancer(self.names, self._operands, self._destinations)
-            ready = yield from balancer.balance(piece)
-            self._is_regrouped = balancer.has_regrouped
-        for count, index in enumerate(ready, start=1):
-            if self._may_be_asked_for(index):
-                self._ready.append(self.operation(index))
-            if count % piece == 0:
-                yield
+    def _balance(self, piece: int) -> Generator[None, None, None]:
+        balancer = _Balancer(self.names, self._operands, self._destinations)
+        self._ready = yield from balancer.balance(piece)
+        self._is_regrouped = balancer.has_regrouped
 
     def __len__(self) -> int:
         return len(self.names)
@@ -108,13 +103,22 @@ class Plan:
         """Return the operands of an operation that has no result, `None` for those not known."""
         return self._operands[2 * index], self._operands[2 * index + 1]
 
-    def ready(self) -> list[Operation]:
-        """Hand out, once, the operations that are ready from the start, in the order of the text.
+    @property
+    def has_ready(self) -> bool:
+        """Whether operations are ready from the start that have not been handed out."""
+        return self._handed_out < len(self._ready)
 
-        All later ones are handed out by `complete`.
+    def ready(self, at_most: int | None = None) -> list[Operation]:
+        """Hand out, once, operations that are ready from the start, in the order of the text.
+
+        All, or the next `at_most`, without those that divide by zero: they fail here and now.
+        Later ones are named by `complete`.
         """
-        ready, self._ready = self._ready, []
-        return ready
+        begin = self._handed_out
+        end = len(self._ready) if at_most is None else begin + at_most
+        self._handed_out = end
+        asked = self._may_be_asked_for
+        return [self.operation(index) for index in self._ready[begin:end] if asked(index)]
 
     def operation(self, index: int) -> Operation:
         """Return an operation that is ready, as a worker is asked for it."""
@@ -200,7 +204,7 @@ class _Balancer:
         self.has_regrouped = False  # any run
         self._sources = array("q")  # the operation that each operand comes from
 
-    def balance(self, piece: int) -> Generator[None, None, Sequence[int]]:
+    def balance(self, piece: int) -> Generator[None, None, MutableSequence[int]]:
         """Regroup every run that is long enough; return the operations that are ready then.
 
         With a pause after each `piece` operations.

@@ -52,9 +52,10 @@ def prefer_throughput() -> None:
 
     Nearly all that a master makes is freed by its reference count, so the collector finds next to
     nothing: looking for it at every 700 objects, Python's default, took a tenth of all time. At
-    every 20,000 a look holds the loop for 20 ms when much is in hand, at every 5,000 for half of
-    that. What has been looked at once is looked at again 2,000 times more rarely: with thousands of
-    jobs in hand that takes a tenth of a second, and has found 22 objects in 95,000 jobs.
+    every 5,000 a look holds the loop for 20 ms while a huge job is handed out, at every 2,000 for
+    half of that. What has been looked at once is looked at again 5,000 times more rarely: with
+    thousands of jobs in hand that takes a tenth of a second, and has found 22 objects in 95,000
+    jobs.
 
     A thread that waits for the interpreter asks for it every 0.2 ms, not every 5: beside a loop
     that never idles the store's thread needs a dozen turns for a group of writes, and else waits
@@ -62,7 +63,7 @@ def prefer_throughput() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(5_000, 2_000, 10)
+    gc.set_threshold(2_000, 5_000, 10)
     sys.setswitchinterval(0.0002)
 
 

@@ -659,8 +659,8 @@ SAFEGUARDS = (
         + "/test_fairqueue.py::test_a_small_job_behind_a_large_one_is_served_in_the_next_round",
         (
             "engine/fairqueue.py",
-            "entries.append(waiting.popleft())",
-            "entries.appendleft(waiting.popleft())",
+            "            if batches:\n                owners.append(owner)",
+            "            if batches:\n                owners.appendleft(owner)",
         ),
     ),
     without(

@@ -21,6 +21,11 @@ class IdleLane:
     async def put(self, operations: Sequence[Operation], since: float) -> None:
         """Take operations."""
 
+    @property
+    def has_results(self) -> bool:
+        """Nothing comes back."""
+        return False
+
     async def results(self) -> list[Arrival]:
         """Never return."""
         return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]

@@ -36,6 +36,11 @@ class SumLane:
         trip = Trip("w1", since, since, 0.0)
         self._arrivals += [(one, sum(one.operands), trip, since) for one in operations]
 
+    @property
+    def has_results(self) -> bool:
+        """Whether there is something to tell."""
+        return bool(self._arrivals)
+
     async def results(self) -> list[Arrival]:
         """Tell the results when the call has taken its time."""
         await asyncio.sleep(self._executor.call_s)
