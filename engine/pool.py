@@ -29,7 +29,7 @@ BUSY_S = 0.1  # rest of a worker that said "busy" without saying until when
 BUSY_MAX_S = 2.0  # and the longest rest that it can ask for
 STEADY_S = 60.0  # a worker LIVE for this long has its earlier deaths forgiven
 CALL_S = 0.0005  # what a call costs, both sides together, with nothing to compute
-WORTH_A_CALL = 64  # operations for a worker that computes each of them sooner than that
+LEAST, MOST = 64, 256  # operations that are worth a call to one that computes each sooner than that
 QUICK_S = 0.00005  # an operation, at the longest, at a worker that is quick as workers go
 UNKNOWN_PACE_BATCH = 8  # operations in a call to a worker whose pace nobody has measured yet
 
@@ -334,8 +334,13 @@ class WorkerPool:
         return worker.pace_s is not None and worker.pace_s < QUICK_S
 
     def worth_a_call(self, worker: Worker) -> int:
-        """Return how many operations a call should at least carry: many if the worker is quick."""
-        return WORTH_A_CALL if worker.pace_s is not None and worker.pace_s < CALL_S else 1
+        """Return how many operations a call should at least carry: many if the worker is quick.
+
+        As many as take it as long as the call itself, or nearly so.
+        """
+        if worker.pace_s is None or worker.pace_s >= CALL_S:
+            return 1
+        return max(LEAST, min(MOST, int(CALL_S / max(worker.pace_s, 1e-9))))
 
     # What follows changes states, and nothing else does.
 

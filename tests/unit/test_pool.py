@@ -373,9 +373,11 @@ def test_a_call_to_a_quick_worker_is_to_carry_many() -> None:
     pool.acquire(ALL, 1.0)
     pool.answered(worker, 1, 0.01, 1.0)
     assert pool.worth_a_call(worker) == 1
-    pool.acquire(ALL, 1.0)
-    pool.answered(worker, 1, 0.01, 1.0, 0.0001)
-    assert pool.worth_a_call(worker) == 64
+    for each_s, count in [(0.0001, 64), (0.000004, 125), (0.0000001, 256)]:
+        pool.acquire(ALL, 1.0)
+        pool.answered(worker, 1, 0.01, 1.0, each_s)
+        assert worker.pace_s == each_s
+        assert pool.worth_a_call(worker) == count
 
 
 def test_a_probe_that_was_slept_through_is_taken_back() -> None:
