@@ -116,18 +116,13 @@ class FairQueue(Generic[Owner]):
 
     def put(self, owner: Owner, operations: Sequence[Operation], since: float) -> None:
         """Let operations of `owner` that are ready since a time wait, behind those that do."""
-        if not operations:
-            return
-        rings = [
-            self._ring_of.get(operation.name) or self._ring(operation.name)
-            for operation in operations
-        ]
-        if rings.count(rings[0]) == len(rings):
-            rings[0].put(owner, [*reversed(operations)], since)
-            return
         by_ring: dict[_Ring[Owner], list[Operation]] = {}
-        for ring, operation in zip(reversed(rings), reversed(operations), strict=True):
-            by_ring.setdefault(ring, []).append(operation)
+        for operation in reversed(operations):
+            ring = self._ring_of.get(operation.name) or self._ring(operation.name)
+            if ring in by_ring:
+                by_ring[ring].append(operation)
+            else:
+                by_ring[ring] = [operation]
         for ring, its in by_ring.items():
             ring.put(owner, its, since)
 

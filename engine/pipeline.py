@@ -66,26 +66,22 @@ async def run(job: Job, plan: Plan, lane: Lane, trace: Trace, now: float) -> Out
     the one that strict left-to-right evaluation meets first, as in Python.
     """
     try:
-        while plan.has_ready and not plan.finished:
-            ready = plan.ready(PIECE)
-            _tell_refused(plan, trace, now)
-            await lane.put(ready, now)
-            if plan.has_ready and lane.has_results:  # of a large job, while it is handed out
-                await _go_on(plan, lane, trace)
         while not plan.finished:
-            await _go_on(plan, lane, trace)
+            if plan.has_ready:  # of a large job a piece, in turns with what comes meanwhile
+                ready = plan.ready(PIECE)
+                _tell_refused(plan, trace, now)
+                await lane.put(ready, now)
+                if plan.finished or (plan.has_ready and not lane.has_results):
+                    continue
+            arrived = await lane.results()
+            ready = take_in(arrived, plan, trace)
+            since = arrived[-1][2].replied_at
+            _tell_refused(plan, trace, since)
+            if ready:
+                await lane.put(ready, since)
     finally:
         lane.close()
     return _outcome(job, plan)
-
-
-async def _go_on(plan: Plan, lane: Lane, trace: Trace) -> None:
-    arrived = await lane.results()
-    ready = take_in(arrived, plan, trace)
-    since = arrived[-1][2].replied_at
-    _tell_refused(plan, trace, since)
-    if ready:
-        await lane.put(ready, since)
 
 
 def take_in(arrived: Iterable[Arrival], plan: Plan, trace: Trace) -> list[Operation]:

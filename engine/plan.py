@@ -79,6 +79,8 @@ class Plan:
         self._handed_out = 0  # of those
 
     def _balance(self, piece: int) -> Generator[None, None, None]:
+        if not (yield from _may_have_runs(self._operands, piece)):
+            return
         balancer = _Balancer(self.names, self._operands, self._destinations)
         self._ready = yield from balancer.balance(piece)
         self._is_regrouped = balancer.has_regrouped
@@ -190,6 +192,17 @@ class Plan:
         self.refused.append((operation, failure))
         self.fail(index, failure)
         return False
+
+
+def _may_have_runs(operands: Sequence[Number | None], piece: int) -> Generator[None, None, bool]:
+    """Return whether there are integers enough for one, with a pause after `piece` operations."""
+    integers = 0
+    for start in range(0, len(operands), 2 * piece):
+        integers += sum(type(operand) is int for operand in operands[start : start + 2 * piece])
+        if integers > SHORTEST_RUN:
+            return True
+        yield
+    return False
 
 
 class _Balancer:
