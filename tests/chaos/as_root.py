@@ -3,7 +3,9 @@
 `tests/chaos/run` runs these, and installs what they need; `make test` does not.
 """
 
+import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +21,20 @@ from tests.chaos.test_processes import until_refused
 pytestmark = pytest.mark.gen_test
 
 
+def stop_child_of(tracer: int) -> None:
+    """Tell the process under a strace to stop, which leaves it running when it stops itself."""
+    (child,) = Path(f"/proc/{tracer}/task/{tracer}/children").read_text().split()
+    os.kill(int(child), signal.SIGTERM)
+
+
 async def test_15_what_is_answered_was_synced_before(tmp_path: Path) -> None:
     """Seen by the kernel: the disk has confirmed the WAL before the first byte of the answer."""
     trace = tmp_path / "trace"
     calls = "trace=fdatasync,fsync,recvfrom,sendto"
     strace = ("strace", "-f", "-y", "-o", str(trace), "-e", calls, "-s", "32")
-    async with a_cluster(0, "--data", str(tmp_path / "data"), under=strace) as (_, client):
+    async with a_cluster(0, "--data", str(tmp_path / "data"), under=strace) as (cluster, client):
         await client.submit("1+1")
+        stop_child_of(cluster.master.pid)
     lines = trace.read_text().splitlines()
     asked = next(at for at, line in enumerate(lines) if "POST /submit" in line)
     answered = next(at for at, line in enumerate(lines) if at > asked and "HTTP/1.1 200 OK" in line)
