@@ -56,7 +56,7 @@ class Lane:
         self.failed: dict[int, tuple[FailedAttempt, ...]] = {}  # and what is told of it
         self._queue = queue
         self._turns = turns
-        self._awaited = bytearray(len(fusion))  # of each operation, whether it is
+        self._awaited = bytearray(len(fusion))  # 1 for an operation whose result is wanted
         # Of a large job that may be much, and is taken off in pieces; a list is quicker for a few.
         self._arrived: list[Arrival] | deque[Arrival] = deque() if len(fusion) > PIECE else []
         self._arrival: asyncio.Future[None] | None = None

@@ -24,14 +24,14 @@ class _Ring(Generic[Owner]):
     def __init__(self, name: str) -> None:
         self.name = name  # one of those that wait here: who takes it takes all of them
         self.owners: deque[Owner] = deque()  # in turn; one of whom nothing waits was dropped
-        self.waiting: dict[Owner, list[Batch]] = {}
+        self.waiting: dict[Owner, deque[Batch]] = {}
         self.count = 0
 
     def put(self, owner: Owner, operations: list[Operation], since: float) -> None:
         self.count += len(operations)
         batches = self.waiting.get(owner)
         if batches is None:
-            self.waiting[owner] = [(operations, since)]
+            self.waiting[owner] = deque(((operations, since),))
             self.owners.append(owner)
         else:
             batches.append((operations, since))
@@ -53,7 +53,7 @@ class _Ring(Generic[Owner]):
                     break
                 taken += [(owner, operation, since) for operation in reversed(operations)]
                 more -= len(operations)
-                del batches[0]
+                batches.popleft()
             if batches:
                 owners.append(owner)
             else:

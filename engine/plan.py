@@ -222,9 +222,9 @@ class _Balancer:
 
         With a pause after each `piece` operations.
         """
-        blank = array("q", [NOWHERE]) * (BLANKS * piece)
-        for start in range(0, len(self._operands), len(blank)):
-            self._sources += blank[: len(self._operands) - start]
+        places, step = len(self._operands), BLANKS * piece
+        for start in range(0, places, step):
+            self._sources += array("q", [NOWHERE]) * min(step, places - start)
             yield
         for index, destination in enumerate(self._destinations):
             if index % piece == piece - 1:

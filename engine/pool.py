@@ -29,7 +29,8 @@ BUSY_S = 0.1  # rest of a worker that said "busy" without saying until when
 BUSY_MAX_S = 2.0  # and the longest rest that it can ask for
 STEADY_S = 60.0  # a worker LIVE for this long has its earlier deaths forgiven
 CALL_S = 0.0005  # what a call costs, both sides together, with nothing to compute
-LEAST, MOST = 64, 256  # operations that are worth a call to one that computes each sooner than that
+LEAST_WORTH_A_CALL = 64  # operations, for a worker that computes each of them sooner than that
+MOST_WORTH_A_CALL = 256  # and for one that computes them as quick as anything
 QUICK_S = 0.00005  # an operation, at the longest, at a worker that is quick as workers go
 UNKNOWN_PACE_BATCH = 8  # operations in a call to a worker whose pace nobody has measured yet
 
@@ -340,7 +341,8 @@ class WorkerPool:
         """
         if worker.pace_s is None or worker.pace_s >= CALL_S:
             return 1
-        return max(LEAST, min(MOST, int(CALL_S / max(worker.pace_s, 1e-9))))
+        as_long_as_the_call = int(CALL_S / max(worker.pace_s, 1e-9))
+        return max(LEAST_WORTH_A_CALL, min(MOST_WORTH_A_CALL, as_long_as_the_call))
 
     # What follows changes states, and nothing else does.
 

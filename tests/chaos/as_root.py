@@ -22,7 +22,7 @@ pytestmark = pytest.mark.gen_test
 
 
 def stop_child_of(tracer: int) -> None:
-    """Tell the process under a strace to stop, which leaves it running when it stops itself."""
+    """Stop the process that a strace has started: a strace that is stopped leaves it running."""
     (child,) = Path(f"/proc/{tracer}/task/{tracer}/children").read_text().split()
     os.kill(int(child), signal.SIGTERM)
 
