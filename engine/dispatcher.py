@@ -75,7 +75,9 @@ class Dispatcher:
         self._kinds: tuple[frozenset[str], ...] = ()  # what it is arranged by
         self._again: deque[Entry] = deque()  # failed before, due now
         self._calls: dict[asyncio.Task[None], Call] = {}
-        self._timers: dict[asyncio.TimerHandle, Load] = {}
+        # What waits until it is due, by a number: a timer that knew itself would never be freed.
+        self._delayed: dict[int, tuple[asyncio.TimerHandle, Load]] = {}
+        self._delays = 0  # so far
         self._retries_in_flight = 0
         self._in_flight = 0
         self._quick_calls = 0
@@ -122,7 +124,7 @@ class Dispatcher:
             yield from call.under_way(lane)
         yield from lane.waiting_again(self._again)
         yield from lane.waiting_again(self._unconfirmed)
-        for entries in self._timers.values():
+        for _, entries in self._delayed.values():
             yield from lane.waiting_again(entries)
         for _, operation, since in self._queue.waiting(lane):
             yield UnderWay(operation, since)
@@ -168,7 +170,7 @@ class Dispatcher:
     async def stop(self) -> None:
         """Cancel what is on its way and wait until all of it is over."""
         self._pump_scheduled = True
-        for timer in self._timers:
+        for timer, _ in self._delayed.values():
             timer.cancel()
         if self._hedge_timer is not None:
             self._hedge_timer.cancel()
@@ -550,10 +552,11 @@ class Dispatcher:
         self.kick()
 
     def _after(self, delay_s: float, entries: Load) -> None:
-        def due() -> None:
-            del self._timers[timer]
-            self._again.extend([entry for entry in entries if entry[0].awaits(entry[1])])
-            self.kick()
+        number = self._delays = self._delays + 1
+        timer = asyncio.get_running_loop().call_later(delay_s, self._due, number)
+        self._delayed[number] = timer, entries
 
-        timer = asyncio.get_running_loop().call_later(delay_s, due)
-        self._timers[timer] = entries
+    def _due(self, number: int) -> None:
+        _, entries = self._delayed.pop(number)
+        self._again.extend([entry for entry in entries if entry[0].awaits(entry[1])])
+        self.kick()

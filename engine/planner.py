@@ -48,7 +48,7 @@ class Planner:
             try:
                 plans.append(await self.plan(task))
             except ExpressionError as error:
-                plans.append(error)
+                plans.append(error.with_traceback(None))  # which has this frame, which has it
         return plans
 
     async def plan(self, task: str) -> Plan:

@@ -117,6 +117,7 @@ class Transfers:
             if self._under_way.get(curl) is this:  # cancelled; else it may be another's already
                 self._take_out(curl)
                 self._watch()
+            del over, this  # else a failure would keep this frame, and this frame the failure
 
     def close(self) -> None:
         """Break off whatever is under way, and close all connections."""
