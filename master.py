@@ -16,6 +16,7 @@ from tornado.httpserver import HTTPServer
 
 from engine import crashpoints
 from engine.clock import LoopClock
+from engine.collector import collect_when_idle
 from engine.errors import SettingsError, StoreDamaged, StoreError, StoreLocked
 from engine.flags import EXIT_USAGE, master_settings
 from engine.logs import configure
@@ -75,8 +76,10 @@ async def run(settings: MasterSettings) -> int:
     told_to_stop = stop_signal()
     listening = listen(settings)  # first: if a port is taken, the record is not even opened
     store: Store = SqliteStore(Path(settings.data)) if settings.data else MemoryStore()
-    master = Master(settings, transport(settings), store, LoopClock(), Random())  # noqa: S311
+    clock = LoopClock()
+    master = Master(settings, transport(settings), store, clock, Random())  # noqa: S311
     await master.start()
+    collecting = asyncio.create_task(collect_when_idle(clock))
     servers = serve_at(listening, settings, master)
     stop = asyncio.ensure_future(told_to_stop.wait())
     broke = asyncio.ensure_future(store.broke())
@@ -89,6 +92,7 @@ async def run(settings: MasterSettings) -> int:
     await master.stop()
     for server in servers:
         server.stop()
+    collecting.cancel()
     return 0
 
 

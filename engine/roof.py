@@ -50,12 +50,10 @@ def open_files(wanted: int) -> int:
 def prefer_throughput() -> None:
     """Set the interpreter up for one busy event loop with a thread or two beside it.
 
-    Nearly all that a master makes is freed by its reference count, so the collector finds next to
-    nothing: looking for it at every 700 objects, Python's default, took a tenth of all time. At
-    every 5,000 a look holds the loop for 20 ms while a huge job is handed out, at every 2,000 for
-    half of that. What has been looked at once is looked at again 5,000 times more rarely: with
-    thousands of jobs in hand that takes a tenth of a second, and has found 22 objects in 95,000
-    jobs.
+    What the start has made is there to stay, and is not looked at when reference cycles are looked
+    for. There are next to none, so that is done more rarely than by Python's default, which took a
+    tenth of all time: every 2,000 objects, and what was looked at once 5,000 times more rarely. A
+    master does it when it is idle (`engine/collector.py`).
 
     A thread that waits for the interpreter asks for it every 0.2 ms, not every 5: beside a loop
     that never idles the store's thread needs a dozen turns for a group of writes, and else waits

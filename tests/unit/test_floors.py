@@ -51,6 +51,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engine.web",
         "engine.turns",
         "engine.headstart",
+        "engine.collector",
     ),
     ("engine.calls", "engine.dispatcher", "engine.health", "engine.retention", "engine.roof"),
     ("engine.pipeline", "engine.planner"),
