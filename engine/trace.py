@@ -9,6 +9,9 @@ slowest operations, and those that did not go smoothly.
 
 Putting it together takes tens of milliseconds, so it is a generator that pauses after each piece:
 what it tells is as it was when it began, whatever comes in between.
+
+Hundreds of thousands of operations are kept, in forms that the collector of reference cycles does
+not look into: records that say so, and dictionaries of nothing but such and numbers.
 """
 
 import heapq
@@ -81,42 +84,41 @@ class Shown(NamedTuple):
 Telling = Generator[None, None, Shown]  # pauses, and what is told in the end
 
 
-class WholeTrace:
-    """Everything about the operations of a job that is not large."""
+class WholeTrace(msgspec.Struct, gc=False):
+    """Everything about the `operations` of a job that is not large; it began at a time."""
 
-    __slots__ = ("_began_at", "_kept", "cost")
-
-    def __init__(self, operations: int, began_at: float) -> None:
-        self._began_at = began_at
-        # The result of operation i, and the trip that brought it, are at 2i and 2i + 1.
-        self._kept: list[Result | Trip | None] = [None] * (2 * operations)
-        self.cost = operations + COST_OF_A_TRACE  # its memory, in operations
+    operations: int
+    began_at: float
+    results: dict[int, Result] = {}
+    trips: dict[int, Trip] = {}
 
     def __len__(self) -> int:
         """Return how many operations the job has."""
-        return len(self._kept) >> 1
+        return self.operations
+
+    @property
+    def cost(self) -> int:
+        """Its memory, in operations."""
+        return self.operations + COST_OF_A_TRACE
 
     def came(self, index: int, result: Result, trip: Trip, _since: float) -> None:
         """Take a result that the plan is yet to be told.
 
         With the trip that brought it, and since when the operation was ready.
         """
-        place = 2 * index
-        kept = self._kept
-        kept[place] = result
-        kept[place + 1] = trip
+        self.results[index] = result
+        self.trips[index] = trip
 
     def refused(self, operation: Operation, failure: OperationFailed, _since: float) -> None:
         """Take the failure of an operation that no worker was asked for."""
-        self._kept[2 * operation.index] = failure
+        self.results[operation.index] = failure
 
     def end(self) -> None:
         """Take nothing more."""
 
     def shown(self, plan: Plan, under_way: Iterable[UnderWay]) -> Telling:
         """Tell of all operations; `plan` is a fresh one of the job, and is used up."""
-        results = [_as_result(kept) for kept in self._kept[::2]]
-        trips = [_as_trip(kept) for kept in self._kept[1::2]]
+        results, trips = self.results.copy(), self.trips.copy()
         waiting: dict[int, UnderWay] = {}
         for entry in under_way:
             waiting.setdefault(entry.step.index, entry)
@@ -130,21 +132,21 @@ class WholeTrace:
             if index % PIECE == 0:
                 yield
             shown = _planned(plan, index, operands.get(index) or plan.operands(index))
-            result = results[index]
+            result = results.get(index)
             if result is not None:
                 since = self._ready_at(children[index], trips)
-                _finish(shown, result, trips[index], since, self._began_at)
+                _finish(shown, result, trips.get(index), since, self.began_at)
             elif index in waiting:
-                _set_off(shown, waiting[index], self._began_at)
+                _set_off(shown, waiting[index], self.began_at)
             operations.append(shown)
         return Shown(operations, critical_path, _summed(operations))
 
-    def _ready_at(self, children: list[int], trips: list[Trip | None]) -> float:
-        came = [trip.replied_at for trip in map(trips.__getitem__, children) if trip is not None]
-        return max(came, default=self._began_at)
+    def _ready_at(self, children: list[int], trips: dict[int, Trip]) -> float:
+        came = [trips[child].replied_at for child in children if child in trips]
+        return max(came, default=self.began_at)
 
 
-class _Entry(NamedTuple):
+class _Entry(msgspec.Struct, frozen=True, gc=False):
     operation: Operation
     result: Result
     trip: Trip | None
@@ -160,7 +162,8 @@ class SampledTrace:
         self._plan: Plan | None = plan
         self._operations = len(plan)
         self._began_at = began_at
-        self._parents: dict[int, int | None] = {}
+        self._kept: dict[int, _Entry] = {}  # the sample, when the job has ended
+        self._parents: dict[int, int | None] = {}  # of its operations
         self._first: list[_Entry] = []
         self._last: deque[_Entry] = deque(maxlen=SHARE)
         self._slowest: list[tuple[float, int, _Entry]] = []  # a heap, the quickest on top
@@ -211,15 +214,15 @@ class SampledTrace:
     def _entries(self) -> dict[int, _Entry]:
         slowest = [entry for _, _, entry in self._slowest]
         entries = [*self._first, *self._last, *slowest, *self._rough]
-        return {entry.operation.index: entry for entry in entries}
+        return self._kept or {entry.operation.index: entry for entry in entries}
 
     def end(self) -> None:
         """Let go of the plan, which is large, and of what leads to it."""
         assert self._plan is not None  # noqa: S101  # a trace ends once
-        entries = self._entries()
-        self._parents = {index: self._plan.parent(index) for index in entries}
+        self._kept = self._entries()
+        self._parents = {index: self._plan.parent(index) for index in self._kept}
         self._plan = None
-        self._first = list(entries.values())
+        self._first.clear()
         self._last.clear()
         self._slowest.clear()
         self._rough.clear()
@@ -235,9 +238,9 @@ class SampledTrace:
             if place % PIECE == 0:
                 yield
             if index in came:
-                operation, result, trip, since = came[index]
-                shown = _of(operation, parents[index])
-                _finish(shown, result, trip, since, self._began_at)
+                entry = came[index]
+                shown = _of(entry.operation, parents[index])
+                _finish(shown, entry.result, entry.trip, entry.since, self._began_at)
             else:
                 shown = _of(waiting[index].step, parents[index])
                 _set_off(shown, waiting[index], self._began_at)
@@ -305,23 +308,14 @@ class Traces:
         return self._ended.get(job_id) if running is None else running
 
 
-def _as_result(kept: Result | Trip | None) -> Result | None:
-    assert not isinstance(kept, Trip)  # noqa: S101  # those are at the odd places
-    return kept
-
-
-def _as_trip(kept: Result | Trip | None) -> Trip | None:
-    return kept if isinstance(kept, Trip) else None
-
-
-def _replayed(plan: Plan, results: list[Result | None]) -> dict[int, tuple[Number, ...]]:
+def _replayed(plan: Plan, results: dict[int, Result]) -> dict[int, tuple[Number, ...]]:
     """Complete in `plan` what was computed; return the operands of what became ready."""
     ready = plan.ready()
     operands: dict[int, tuple[Number, ...]] = {}
     while ready:
         operation = ready.pop()
         operands[operation.index] = operation.operands
-        result = results[operation.index]
+        result = results.get(operation.index)
         if isinstance(result, int | float):
             following = plan.complete(operation.index, result)
             if following is not None:
@@ -339,9 +333,9 @@ def _children(plan: Plan) -> list[list[int]]:
     return children
 
 
-def _critical_path(children: list[list[int]], trips: list[Trip | None]) -> list[int]:
+def _critical_path(children: list[list[int]], trips: dict[int, Trip]) -> list[int]:
     """Return what the latest operation waited for: going back, what came last at each."""
-    ends = [-1.0 if trip is None else trip.replied_at for trip in trips]
+    ends = [trips[index].replied_at if index in trips else -1.0 for index in range(len(children))]
 
     def came_at(index: int) -> tuple[float, int]:
         return ends[index], index

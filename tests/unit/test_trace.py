@@ -1,5 +1,6 @@
 """What is kept of a job's operations, and what is made of it when somebody asks."""
 
+import gc
 from collections.abc import Iterable
 
 from engine.arithmetic import compute
@@ -279,3 +280,19 @@ def test_the_trace_of_a_job_that_starts_afresh_takes_the_place_of_the_first() ->
         traces.begin(JobId(job_id), Plan(parse("1+1")), 0.0)
         traces.end(JobId(job_id))
     assert all(traces.get(JobId(job_id)) is not None for job_id in (1, 2, 3))
+
+
+def test_what_is_kept_of_ended_jobs_is_nothing_that_the_collector_looks_into() -> None:
+    """It may be hundreds of thousands of operations, and a look at them holds the loop."""
+    gc.collect()
+    before = len(gc.get_objects())
+    traces = Traces(limit=10**6)
+    for job_id in range(1, 1001):
+        text = FORMULA if job_id > 10 else "+".join(["1.5"] * (WHOLE_UP_TO + 2))
+        plan = Plan(parse(text))
+        trace = traces.begin(JobId(job_id), plan, 0.0)
+        compute_all(text, trace, plan)
+        traces.end(JobId(job_id))
+    del trace, plan
+    gc.collect()
+    assert len(gc.get_objects()) - before < 200
