@@ -48,21 +48,16 @@ def open_files(wanted: int) -> int:
 
 
 def prefer_throughput() -> None:
-    """Set the interpreter up for one busy event loop with a thread or two beside it.
+    """Set the interpreter up for one busy event loop.
 
     What the start has made is there to stay, and is not looked at when reference cycles are looked
     for. There are next to none, so that is done more rarely than by Python's default, which took a
     tenth of all time: every 2,000 objects, and what was looked at once 5,000 times more rarely. A
     master does it when it is idle (`engine/collector.py`).
-
-    A thread that waits for the interpreter asks for it every 0.2 ms, not every 5: beside a loop
-    that never idles the store's thread needs a dozen turns for a group of writes, and else waits
-    for each of them.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(2_000, 5_000, 10)
-    sys.setswitchinterval(0.0002)
 
 
 def stop_signal() -> asyncio.Event:
