@@ -18,7 +18,7 @@ import heapq
 from collections import Counter, OrderedDict, deque
 from collections.abc import Generator, Iterable
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -153,6 +153,14 @@ class _Entry(msgspec.Struct, frozen=True, gc=False):
     since: float
 
 
+Operands = tuple[Number, ...]
+
+# What came of an operation of a large job: how long it took since it was ready, its index and
+# operands, its result, the trip that brought it, and since when it was ready.
+_Came = tuple[float, int, tuple[Number | None, ...], Result, Trip | None, float]
+NO_TRIP = Trip("", 0.0, 0.0)
+
+
 class SampledTrace:
     """Sums over the operations of a large job, and a few of them."""
 
@@ -164,13 +172,16 @@ class SampledTrace:
         self._began_at = began_at
         self._kept: dict[int, _Entry] = {}  # the sample, when the job has ended
         self._parents: dict[int, int | None] = {}  # of its operations
-        self._first: list[_Entry] = []
-        self._last: deque[_Entry] = deque(maxlen=SHARE)
-        self._slowest: list[tuple[float, int, _Entry]] = []  # a heap, the quickest on top
-        self._rough: list[_Entry] = []
+        self._first: list[_Came] = []
+        self._last: deque[_Came] = deque(maxlen=SHARE)
+        self._slowest: list[_Came] = []  # a heap, the quickest on top
+        self._rough: list[_Came] = []
         self._queued_s = self._on_the_way_s = self._computing_s = 0.0
         self._attempts = 0
         self._workers: Counter[str] = Counter()
+        # What came by one trip is summed up when the next one comes.
+        self._trip = NO_TRIP
+        self._by_trip = 0
 
     def __len__(self) -> int:
         """Return how many operations the job has."""
@@ -179,42 +190,64 @@ class SampledTrace:
     def came(self, index: int, result: Result, trip: Trip, since: float) -> None:
         """Take a result that the plan is yet to be told."""
         assert self._plan is not None  # noqa: S101  # nothing comes after the end
-        entry = _Entry(self._plan.operation(index), result, trip, since)
-        self._keep(entry)
-        if trip.failed:
-            self._keep_rough(entry)
-        took_s = trip.replied_at - trip.sent_at
-        self._on_the_way_s += took_s
+        if trip is not self._trip:
+            self._sum_up()
+            self._trip = trip
+        self._by_trip += 1
         self._queued_s += trip.sent_at - since
-        self._computing_s += trip.computing_s or 0.0
-        self._attempts += 1 + len(trip.failed)
-        self._workers[trip.worker] += 1
-        slow = (trip.replied_at - since, index, entry)
+        took_s = trip.replied_at - since
+        came = (took_s, index, self._plan.operands(index), result, trip, since)
+        self._keep(came)
         if len(self._slowest) < SHARE:
-            heapq.heappush(self._slowest, slow)
-        elif slow[0] > self._slowest[0][0]:
-            heapq.heapreplace(self._slowest, slow)
+            heapq.heappush(self._slowest, came)
+        elif took_s > self._slowest[0][0]:
+            heapq.heapreplace(self._slowest, came)
+        if trip.failed:
+            self._keep_rough(came)
 
     def refused(self, operation: Operation, failure: OperationFailed, since: float) -> None:
         """Take the failure of an operation that no worker was asked for."""
-        self._keep(_Entry(operation, failure, None, since))
+        self._keep((0.0, operation.index, operation.operands, failure, None, since))
 
-    def _keep(self, entry: _Entry) -> None:
+    def _keep(self, came: _Came) -> None:
         if len(self._first) < SHARE:
-            self._first.append(entry)
+            self._first.append(came)
         else:
-            self._last.append(entry)
-        if isinstance(entry.result, OperationFailed):
-            self._keep_rough(entry)
+            self._last.append(came)
+        if isinstance(came[3], OperationFailed):
+            self._keep_rough(came)
 
-    def _keep_rough(self, entry: _Entry) -> None:
+    def _keep_rough(self, came: _Came) -> None:
         if len(self._rough) < SHARE:
-            self._rough.append(entry)
+            self._rough.append(came)
+
+    def _sum_up(self) -> None:
+        trip, count = self._trip, self._by_trip
+        if count:
+            self._on_the_way_s += count * (trip.replied_at - trip.sent_at)
+            self._computing_s += count * (trip.computing_s or 0.0)
+            self._attempts += count * (1 + len(trip.failed))
+            self._workers[trip.worker] += count
+        self._by_trip = 0
 
     def _entries(self) -> dict[int, _Entry]:
-        slowest = [entry for _, _, entry in self._slowest]
-        entries = [*self._first, *self._last, *slowest, *self._rough]
-        return self._kept or {entry.operation.index: entry for entry in entries}
+        plan = self._plan
+        if plan is None:
+            return self._kept
+        return {
+            index: _Entry(
+                Operation(index, plan.names[index], cast(Operands, operands), plan.columns[index]),
+                result,
+                trip,
+                since,
+            )
+            for _, index, operands, result, trip, since in (
+                *self._first,
+                *self._last,
+                *self._slowest,
+                *self._rough,
+            )
+        }
 
     def end(self) -> None:
         """Let go of the plan, which is large, and of what leads to it."""
@@ -248,6 +281,7 @@ class SampledTrace:
         return Shown(operations, [], summary)
 
     def _summary(self) -> OperationsSummary:
+        self._sum_up()
         return OperationsSummary(
             queued_s=round(self._queued_s, 6),
             on_the_way_s=round(self._on_the_way_s, 6),
