@@ -81,20 +81,30 @@ class Lane:
     async def results(self) -> Sequence[Arrival]:
         """Wait until something came back, and return it, each operation once.
 
-        Of much that came, the first part is returned, in a turn that has room for it. Raises
-        `ResultsWithdrawn` when what came before cannot be believed any more.
+        Of much that came, the first part is returned, in a turn that has room for it: whole calls,
+        since what followed others aboard stands behind the last of those. Raises `ResultsWithdrawn`
+        when what came before cannot be believed any more.
         """
         if not self._arrived:
             self._arrival = asyncio.get_running_loop().create_future()
             await self._arrival
-        if len(self._arrived) >= PIECE:
-            await self._turns.take(PIECE)
+        part = self._first_part()
+        if part >= PIECE:
+            await self._turns.take(part)
         self._refuse_if_spoilt()
         arrived = self._arrived
         if isinstance(arrived, deque):
-            return [arrived.popleft() for _ in range(min(PIECE, len(arrived)))]
+            return [arrived.popleft() for _ in range(part)]
         self._arrived = []
         return arrived
+
+    def _first_part(self) -> int:
+        """Return how much of what came is to be taken in first: whole calls."""
+        arrived = self._arrived
+        part = min(PIECE, len(arrived))
+        while part < len(arrived) and arrived[part][2] is arrived[part - 1][2]:
+            part += 1
+        return part
 
     def _refuse_if_spoilt(self) -> None:
         if self._is_spoilt:

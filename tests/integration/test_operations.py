@@ -1,10 +1,15 @@
 """`/job/{id}/operations` over real HTTP: what a running master knows of its jobs' operations."""
 
 import asyncio
+import re
+from random import Random
 
-from tests.integration.serving import a_master, a_worker, assert_problem
+from bench.expressions import balanced
+from deploy.local import LocalCluster
+from tests.integration.serving import Caller, a_master, a_worker, assert_problem
 
 FORMULA = "1+(2*3)/4-5"
+OPERATIONS, TIMES = 30_000, 2
 
 
 def test_a_finished_job_tells_each_operation() -> None:
@@ -29,6 +34,23 @@ def test_a_finished_job_tells_each_operation() -> None:
         assert first["attempts"] == [{"worker": "w1", "reason": None}]
         assert first["queued_s"] >= 0
         assert 0 < first["computing_s"] < first["on_the_way_s"]
+
+    asyncio.run(law())
+
+
+def test_of_a_large_job_each_operation_is_computed_once() -> None:
+    """However many of them travel together, and however much comes back at a time."""
+    task = balanced(Random(11), OPERATIONS)
+
+    async def law() -> None:
+        with LocalCluster(2, ["--data", "", "--set", "dispatch.hedge_share=0"]) as cluster:
+            master = Caller(cluster.url)
+            for _ in range(TIMES):  # from the second one on the workers are known to be quick
+                assert (await master.answer_of(task.text))["answer"] == task.answer
+            metrics = (await master.get("/metrics")).body.decode()
+            master.close()
+        computed = re.findall(r"^executor_operations_total\{.*\} (\S+)$", metrics, re.MULTILINE)
+        assert sum(map(float, computed)) == TIMES * OPERATIONS
 
     asyncio.run(law())
 

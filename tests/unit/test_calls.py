@@ -77,13 +77,30 @@ def test_much_is_put_and_comes_back_in_pieces_and_nothing_is_lost() -> None:
         lane = await a_lane(*many, queue=queue)
         assert queue.sizes == [PIECE] * 5 + [1]
         for operation in many:
-            lane.deliver(operation, 3, FIRST, 0.0)
+            lane.deliver(operation, 3, Trip("w1", 1.0, 2.0), 0.0)
         came = []
         while len(came) < len(many):
             arrived = await lane.results()
             assert len(arrived) <= PIECE
             came += [operation for operation, *_ in arrived]
         assert came == many
+
+    asyncio.run(main())
+
+
+def test_what_one_call_brought_comes_in_one_piece() -> None:
+    """What followed others aboard stands behind the last of those, and they belong before it."""
+
+    async def main() -> None:
+        many = operations(5 * PIECE)
+        lane = await a_lane(*many)
+        for operation in many:
+            trip = SECOND if 10 <= operation.index < 3 * PIECE else Trip("w1", 1.0, 2.0)
+            lane.deliver(operation, 3, trip, 0.0)
+        sizes = []
+        while sum(sizes) < len(many):
+            sizes.append(len(await lane.results()))
+        assert sizes == [3 * PIECE, PIECE, PIECE]
 
     asyncio.run(main())
 
