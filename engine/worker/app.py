@@ -104,7 +104,8 @@ class ComputeHandler(WorkerHandler):
         computed: Computed | list[ComputedItem]
         if isinstance(asked, list):
             self._refuse_too_many(len(asked))
-            computed = self._items(asked)
+            self._refuse_unknown({computation.operation for computation in asked})
+            computed = compute_items(asked)
             self.state.computed += len(asked)
         else:
             computed = self._computed(asked)
@@ -128,24 +129,25 @@ class ComputeHandler(WorkerHandler):
             raise _no_such_item("a single operation")
         return Computed(operation, op1, op2, compute(operation, (op1, op2)))
 
-    def _items(self, asked: list[Computation]) -> list[ComputedItem]:
-        self._refuse_unknown({computation.operation for computation in asked})
-        items: list[ComputedItem] = []
-        for computation in asked:
-            op1, op2 = computation.op1, computation.op2
-            if type(op1) is Item:
-                op1 = _result_of(op1, items)
-            if type(op2) is Item:
-                op2 = _result_of(op2, items)
-            items.append(_item(computation.operation, op1, op2))
-        return items
-
     def _refuse_unknown(self, operations: set[str]) -> None:
         if not operations <= self.state.operations:
             known = ", ".join(sorted(self.state.operations))
             raise RequestRefused(
                 HTTPStatus.BAD_REQUEST, "unknown_operation", f"this worker computes {known} only"
             )
+
+
+def compute_items(asked: list[Computation]) -> list[ComputedItem]:
+    """Compute an array in order. Raises `RequestRefused` where one refers to what is no earlier."""
+    items: list[ComputedItem] = []
+    for computation in asked:
+        op1, op2 = computation.op1, computation.op2
+        if type(op1) is Item:
+            op1 = _result_of(op1, items)
+        if type(op2) is Item:
+            op2 = _result_of(op2, items)
+        items.append(_item(computation.operation, op1, op2))
+    return items
 
 
 def _item(operation: str, op1: Number | Item, op2: Number | Item) -> ComputedItem:
