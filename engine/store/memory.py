@@ -15,7 +15,13 @@ import msgspec
 from engine.job import Job, JobId, Outcome
 from engine.store.base import STATUSES, Counts, NewJob, Status, key_reused, status_of
 
-_Item = TypeVar("_Item", JobId, tuple[float, JobId])
+
+class _End(msgspec.Struct, frozen=True, order=True, gc=False):
+    at: float
+    job_id: JobId
+
+
+_Item = TypeVar("_Item", JobId, _End)
 
 
 class MemoryRecord:
@@ -25,7 +31,7 @@ class MemoryRecord:
         self._jobs: dict[JobId, Job] = {}
         self._all: list[JobId] = []
         self._in: dict[Status, list[JobId]] = {status: [] for status in STATUSES}
-        self._ended: list[tuple[float, JobId]] = []  # finished_at and id, ascending
+        self._ended: list[_End] = []  # ascending
         self._keys: dict[str, tuple[str, JobId]] = {}  # key -> fingerprint and job
         self._key_of: dict[JobId, str] = {}
         self._last = 0
@@ -73,7 +79,7 @@ class MemoryRecord:
         self._jobs[job_id] = job
         _remove(self._in["unfinished"], job_id)
         insort(self._in[status_of(job)], job_id)
-        insort(self._ended, (now, job_id))
+        insort(self._ended, _End(now, job_id))
         return True
 
     def get(self, job_id: JobId) -> Job | None:
@@ -106,10 +112,10 @@ class MemoryRecord:
         oldest = sorted(self._in["succeeded"][:surplus] + self._in["failed"][:surplus])
         forgotten = set(oldest[:surplus])
         if older_than is not None:
-            end = bisect_left(self._ended, (older_than, JobId(0)))
-            for _, job_id in self._ended[: min(end, at_most)]:
+            end = bisect_left(self._ended, _End(older_than, JobId(0)))
+            for ended in self._ended[: min(end, at_most)]:
                 if len(forgotten) < at_most:
-                    forgotten.add(job_id)
+                    forgotten.add(ended.job_id)
         for job_id in forgotten:
             self._forget(job_id)
         return len(forgotten)
@@ -118,7 +124,7 @@ class MemoryRecord:
         job = self._jobs.pop(job_id)
         _remove(self._all, job_id)
         _remove(self._in[status_of(job)], job_id)
-        _remove(self._ended, (job.finished_at or 0.0, job_id))
+        _remove(self._ended, _End(job.finished_at or 0.0, job_id))
         key = self._key_of.pop(job_id, None)
         if key is not None:
             del self._keys[key]
