@@ -197,7 +197,7 @@ class SampledTrace:
         self._queued_s += trip.sent_at - since
         took_s = trip.replied_at - since
         came = (took_s, index, self._plan.operands(index), result, trip, since)
-        self._keep(came)
+        self._keep(came, result)
         if len(self._slowest) < SHARE:
             heapq.heappush(self._slowest, came)
         elif took_s > self._slowest[0][0]:
@@ -207,14 +207,14 @@ class SampledTrace:
 
     def refused(self, operation: Operation, failure: OperationFailed, since: float) -> None:
         """Take the failure of an operation that no worker was asked for."""
-        self._keep((0.0, operation.index, operation.operands, failure, None, since))
+        self._keep((0.0, operation.index, operation.operands, failure, None, since), failure)
 
-    def _keep(self, came: _Came) -> None:
+    def _keep(self, came: _Came, result: Result) -> None:
         if len(self._first) < SHARE:
             self._first.append(came)
         else:
             self._last.append(came)
-        if isinstance(came[3], OperationFailed):
+        if isinstance(result, OperationFailed):
             self._keep_rough(came)
 
     def _keep_rough(self, came: _Came) -> None:
