@@ -20,7 +20,7 @@ from engine.job import JobId, Link, Operation
 from engine.retry import Attempts
 from engine.standing import Worker
 from engine.trace import HISTORY, Arrival, FailedAttempt, Trip, UnderWay
-from engine.turns import PIECE, Turns
+from engine.turns import HANDING, PIECE, Turns
 
 Entry = tuple["Lane", Operation, float]  # a lane's operation, and since when it is ready
 Load = list[Entry]
@@ -63,15 +63,16 @@ class Lane:
         self._is_spoilt = False
 
     async def put(self, operations: Sequence[Operation], since: float) -> None:
-        """Hand in operations to be computed, and since when they are ready."""
-        for start in range(0, len(operations), PIECE):
-            piece = operations[start : start + PIECE]
-            if len(piece) == PIECE:
-                await self._turns.take(PIECE)
-                self._refuse_if_spoilt()
-            for operation in piece:
-                self._awaited[operation.index] = 1
-            self._queue.enqueue(self, piece, since)
+        """Hand in operations to be computed, and since when they are ready.
+
+        All in one turn: what becomes ready together can travel together.
+        """
+        if len(operations) >= PIECE:
+            await self._turns.take(len(operations) // HANDING)
+            self._refuse_if_spoilt()
+        for operation in operations:
+            self._awaited[operation.index] = 1
+        self._queue.enqueue(self, operations, since)
 
     @property
     def has_results(self) -> bool:

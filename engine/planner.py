@@ -10,10 +10,10 @@ from engine.errors import ExpressionError, TaskTooLarge
 from engine.expression.parser import parse, parse_in_pieces
 from engine.plan import Plan
 from engine.settings import JobsSettings
-from engine.turns import PIECE, Turns
+from engine.turns import HANDING, PIECE, Turns
 
 CHARACTERS = 4 * PIECE  # of several tasks that are planned in a turn: as many operations as PIECE
-OPERATIONS = 4 * PIECE  # of a piece: each step of planning costs a quarter of computing one
+OPERATIONS = HANDING * PIECE  # of a piece
 READ = 10 * PIECE  # characters of a piece: as many as that, or a few more
 
 

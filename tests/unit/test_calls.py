@@ -69,13 +69,42 @@ def test_what_a_closed_lane_awaited_is_let_go() -> None:
     asyncio.run(main())
 
 
-def test_much_is_put_and_comes_back_in_pieces_and_nothing_is_lost() -> None:
+def test_what_becomes_ready_together_is_put_together() -> None:
+    """Apart it would travel in several calls, and a sum would take more rounds than it need."""
+
+    async def main() -> None:
+        queue = NoQueue()
+        await a_lane(*operations(5 * PIECE + 1), queue=queue)
+        assert queue.sizes == [5 * PIECE + 1]
+
+    asyncio.run(main())
+
+
+def test_much_is_put_in_a_turn_that_has_room_for_it_unless_a_lie_is_known_by_then() -> None:
+    """So that no turn of the loop is long, however many jobs go on in it."""
+
+    async def main() -> None:
+        turns, queue, many = Turns(), NoQueue(), operations(PIECE)
+        lane = Lane(JobId(1), queue, a_fusion(len(many)), turns)
+        await turns.take(ROOM)
+        other = asyncio.ensure_future(turns.take(ROOM))  # and another one's comes first
+        waiting = asyncio.ensure_future(lane.put(many, 0.0))
+        await asyncio.sleep(0)
+        lane.spoil()
+        await other
+        with pytest.raises(ResultsWithdrawn):
+            await waiting
+        assert not queue.sizes
+
+    asyncio.run(main())
+
+
+def test_much_comes_back_in_pieces_and_nothing_is_lost() -> None:
     """So that no turn of the loop is long, however large a job is."""
 
     async def main() -> None:
-        queue, many = NoQueue(), operations(5 * PIECE + 1)
-        lane = await a_lane(*many, queue=queue)
-        assert queue.sizes == [PIECE] * 5 + [1]
+        many = operations(5 * PIECE + 1)
+        lane = await a_lane(*many)
         for operation in many:
             lane.deliver(operation, 3, Trip("w1", 1.0, 2.0), 0.0)
         came = []
