@@ -6,8 +6,8 @@ microsecond for each object that lives, in one piece: with two thousand jobs in 
 for which nobody is served. Left to itself the interpreter looks whenever so many more objects have
 been made than freed, which is when there is most to do.
 
-Here it looks at what is young when the loop has been idle for a while, and at everything made since
-the start every ten minutes, or every twenty while the loop is never idle.
+Here it looks at what is young when the loop has been idle for a second and still is, and at
+everything made since the start every ten minutes, or every twenty while the loop is never idle.
 """
 
 import gc
@@ -17,6 +17,7 @@ from enum import IntEnum
 from engine.clock import Clock
 
 LOOK_EVERY_S = 1.0
+MOMENT_S = 0.02  # at the end of each second: in the first of a load, much is young already
 IDLE_SHARE = 0.25  # of a core, for the loop's thread: with less to do it counts as idle
 FEW = 1_000  # objects: not worth a look
 ALL_EVERY_S = 600.0
@@ -37,12 +38,14 @@ class Collector:
         self._cpu_s = cpu_s
         self._all_at = now
 
-    def due(self, now: float, cpu_s: float, young: int) -> Generation | None:
+    def due(self, now: float, cpu_s: float, latest_s: float, young: int) -> Generation | None:
         """Return what to look at now, if anything; there are `young` objects more than before.
 
-        To be asked every second or so: the thread's CPU time since then tells whether it is idle.
+        To be asked every second or so: whether the thread is idle is told by the CPU time that it
+        took since then, and by the `latest_s` of it that it took in the last moment.
         """
-        idle = cpu_s - self._cpu_s < IDLE_SHARE * (now - self._now)
+        quiet = latest_s < IDLE_SHARE * MOMENT_S
+        idle = quiet and cpu_s - self._cpu_s < IDLE_SHARE * (now - self._now)
         self._now, self._cpu_s = now, cpu_s
         if now - self._all_at >= (ALL_EVERY_S if idle else 2 * ALL_EVERY_S):
             self._all_at = now
@@ -56,8 +59,11 @@ async def collect_when_idle(clock: Clock) -> None:
     try:
         collector = Collector(clock.now(), time.thread_time())
         while True:
-            await clock.sleep(LOOK_EVERY_S)
-            generation = collector.due(clock.now(), time.thread_time(), gc.get_count()[0])
+            await clock.sleep(LOOK_EVERY_S - MOMENT_S)
+            before_s = time.thread_time()
+            await clock.sleep(MOMENT_S)
+            cpu_s = time.thread_time()
+            generation = collector.due(clock.now(), cpu_s, cpu_s - before_s, gc.get_count()[0])
             if generation is not None:
                 gc.collect(generation)
     finally:

@@ -749,4 +749,10 @@ SAFEGUARDS = (
             "ALL_EVERY_S and idle",
         ),
     ),
+    without(
+        0,
+        "a look for cycles waits until the loop is idle now, too",
+        UNIT + "/test_collector.py::test_a_load_that_has_just_begun_is_work",
+        ("engine/collector.py", "idle = quiet and ", "idle = "),
+    ),
 )

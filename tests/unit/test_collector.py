@@ -13,6 +13,7 @@ from engine.collector import (
     FEW,
     IDLE_SHARE,
     LOOK_EVERY_S,
+    MOMENT_S,
     Collector,
     Generation,
     collect_when_idle,
@@ -20,48 +21,56 @@ from engine.collector import (
 from tests.simulation.loop import run
 
 MANY = FEW + 1
+QUIET_S = 0.9 * IDLE_SHARE * MOMENT_S
 
 
 def test_the_young_are_looked_at_when_the_thread_was_idle() -> None:
     """So nobody waits for it."""
     collector = Collector(0.0, 0.0)
-    assert collector.due(1.0, 0.9 * IDLE_SHARE, MANY) is Generation.YOUNG
+    assert collector.due(1.0, 0.9 * IDLE_SHARE, QUIET_S, MANY) is Generation.YOUNG
 
 
 def test_nothing_is_looked_at_while_there_is_work() -> None:
     """However much is young: that is when a look would take longest."""
     collector = Collector(0.0, 0.0)
     for second in range(1, int(ALL_EVERY_S)):
-        assert collector.due(second, IDLE_SHARE * second, 10_000 * second) is None
+        assert collector.due(second, IDLE_SHARE * second, QUIET_S, 10_000 * second) is None
+
+
+def test_a_load_that_has_just_begun_is_work() -> None:
+    """Thousands of jobs are made in its first tenth of a second, and all of them are young."""
+    collector, busy_s = Collector(0.0, 0.0), IDLE_SHARE * MOMENT_S
+    assert collector.due(1.0, 0.1, busy_s, MANY) is None
+    assert collector.due(2.0, 0.1, QUIET_S, MANY) is Generation.YOUNG
 
 
 def test_a_few_objects_are_not_worth_a_look() -> None:
     """An idle master stays idle."""
-    assert Collector(0.0, 0.0).due(1.0, 0.0, FEW) is None
+    assert Collector(0.0, 0.0).due(1.0, 0.0, QUIET_S, FEW) is None
 
 
 def test_idleness_is_that_of_the_time_since_the_last_question() -> None:
     """What was done long ago does not count, nor does what was not done."""
     collector = Collector(0.0, 0.0)
-    assert collector.due(10.0, 10.0, MANY) is None
-    assert collector.due(11.0, 10.0, MANY) is Generation.YOUNG
-    assert collector.due(12.0, 11.0, MANY) is None
+    assert collector.due(10.0, 10.0, QUIET_S, MANY) is None
+    assert collector.due(11.0, 10.0, QUIET_S, MANY) is Generation.YOUNG
+    assert collector.due(12.0, 11.0, QUIET_S, MANY) is None
 
 
 def test_everything_is_looked_at_in_the_end() -> None:
     """Every ten minutes, by the first idle second after that."""
     collector = Collector(0.0, 0.0)
-    assert collector.due(ALL_EVERY_S - 1, 0.0, 0) is None
-    assert collector.due(ALL_EVERY_S, 0.0, 0) is Generation.ALL
-    assert collector.due(ALL_EVERY_S + 1, 0.0, 0) is None
-    assert collector.due(2 * ALL_EVERY_S, 0.0, 0) is Generation.ALL
+    assert collector.due(ALL_EVERY_S - 1, 0.0, QUIET_S, 0) is None
+    assert collector.due(ALL_EVERY_S, 0.0, QUIET_S, 0) is Generation.ALL
+    assert collector.due(ALL_EVERY_S + 1, 0.0, QUIET_S, 0) is None
+    assert collector.due(2 * ALL_EVERY_S, 0.0, QUIET_S, 0) is Generation.ALL
 
 
 def test_a_load_that_never_ceases_does_not_put_it_off_for_ever() -> None:
     """Then it is every twenty minutes: memory is bounded whatever comes."""
     collector = Collector(0.0, 0.0)
-    assert collector.due(1.9 * ALL_EVERY_S, 1.9 * ALL_EVERY_S, MANY) is None
-    assert collector.due(2.0 * ALL_EVERY_S, 2.0 * ALL_EVERY_S, MANY) is Generation.ALL
+    assert collector.due(1.9 * ALL_EVERY_S, 1.9 * ALL_EVERY_S, QUIET_S, MANY) is None
+    assert collector.due(2.0 * ALL_EVERY_S, 2.0 * ALL_EVERY_S, QUIET_S, MANY) is Generation.ALL
 
 
 class Knot:
