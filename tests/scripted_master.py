@@ -27,6 +27,7 @@ class Asked:
     query: dict[str, str]
     headers: dict[str, str]
     body: Any
+    connection: int  # a number of its own
 
 
 @dataclass
@@ -156,7 +157,10 @@ class _Handler(RequestHandler):
         query = {name: self.get_query_argument(name) for name in request.query_arguments}
         body = json.loads(request.body) if request.body else None
         headers = dict(request.headers.get_all())
-        reply = self.master.answer(Asked(str(request.method), request.path, query, headers, body))
+        connection = id(request.server_connection)
+        reply = self.master.answer(
+            Asked(str(request.method), request.path, query, headers, body, connection)
+        )
         if reply is HANG_UP:
             self.request.connection.stream.close()  # type: ignore[attr-defined, union-attr]
             return

@@ -5,7 +5,9 @@ here waits, tries again or prints: `flow.py` does. The command line, the tests a
 all come through here, so that what they know of the wire is in one place.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
+from http.client import responses
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -14,8 +16,6 @@ import msgspec
 import pycurl
 from msgspec import UNSET, UnsetType
 from prometheus_client.parser import text_string_to_metric_families
-from tornado.curl_httpclient import CurlAsyncHTTPClient
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 
 from engine.client.errors import ApiError, MasterUnreachable, UnexpectedReply
 from engine.job import Number
@@ -31,6 +31,7 @@ from engine.messages import (
     WorkerStatus,
     encode,
 )
+from engine.transfers import Received, TransferFailed, Transfers
 
 Message = TypeVar("Message")
 
@@ -38,14 +39,13 @@ CONNECT_TIMEOUT_S = 5.0  # a SYN and two of its repeats: what has not answered b
 DEFAULT_TIMEOUT_S = 20.0
 LARGEST_REPLY = 512 * 1024 * 1024  # bytes: the last 100 jobs may hold tasks of a MiB each
 
-# Before a byte of the request was sent: the master cannot have seen it.
-_NEVER_SENT = {
-    pycurl.E_COULDNT_RESOLVE_PROXY,
-    pycurl.E_COULDNT_RESOLVE_HOST,
-    pycurl.E_COULDNT_CONNECT,
-    pycurl.E_SSL_CONNECT_ERROR,
-    pycurl.E_PEER_FAILED_VERIFICATION,
+_OPTIONS = {
+    pycurl.FOLLOWLOCATION: False,
+    pycurl.NOSIGNAL: True,
+    pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
 }
+# libcurl sends even loopback addresses through $http_proxy, where they mean another machine.
+_PAST_PROXIES = {pycurl.NOPROXY: "*"}
 
 
 class _SubmitReply(msgspec.Struct):
@@ -91,27 +91,19 @@ _read_refusal: Reader[_Refusal] = Reader(_Refusal)
 class MasterClient:
     """Speaks to the master at `base_url`, e.g. `http://127.0.0.1:8080`.
 
-    `timeout_s` bounds each request (what is asked to wait gets that much more). Connections are
-    kept, up to `connections` of them. Make it where an event loop is running; close it, or use it
-    as a context manager. With `http` of your own, closing that is up to you.
+    `timeout_s` bounds each request (what is asked to wait gets that much more). As many go on at
+    a time as there are `connections`, which are kept; more wait for one of them. Make it where an
+    event loop is running; close it, or use it as a context manager.
     """
 
     def __init__(
-        self,
-        base_url: str,
-        *,
-        timeout_s: float = DEFAULT_TIMEOUT_S,
-        connections: int = 100,
-        http: AsyncHTTPClient | None = None,
+        self, base_url: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, connections: int = 100
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
-        # An instance of its own: a shared one would share its bound on connections, and its end.
-        self._own = (
-            None if http else _Curl(True, max_clients=connections, max_body_size=LARGEST_REPLY)
-        )
-        self._http = http or self._own
-        self._prepare = _past_proxies if _is_loopback(self.base_url) else None
+        self._connections = asyncio.Semaphore(connections)
+        options = _OPTIONS | (_PAST_PROXIES if _is_loopback(self.base_url) else {})
+        self._transfers = Transfers(options, kept=connections, largest_body=LARGEST_REPLY)
 
     def __enter__(self) -> Self:
         return self
@@ -125,9 +117,8 @@ class MasterClient:
         self.close()
 
     def close(self) -> None:
-        """Close all connections that this client opened."""
-        if self._own is not None:
-            self._own.close()
+        """Break off what is under way, and close all connections."""
+        self._transfers.close()
 
     async def submit(
         self, task: str, *, wait_s: float | None = None, idempotency_key: str | None = None
@@ -230,71 +221,65 @@ class MasterClient:
         idempotency_key: str | None = None,
     ) -> Message:
         given = {name: value for name, value in (query or {}).items() if value is not None}
-        request = HTTPRequest(
-            self.base_url + path + (f"?{urlencode(given)}" if given else ""),
-            method=method,
-            headers=_headers(body, idempotency_key),
-            body=None if body is None else encode(body),
-            connect_timeout=min(CONNECT_TIMEOUT_S, self._timeout_s),
-            request_timeout=self._timeout_s + float(given.get("wait", 0)),
-            follow_redirects=False,
-            prepare_curl_callback=self._prepare,
-        )
-        response = await self._ask(request)
-        if response.code != 200:
-            raise self._refusal(response)
+        url = self.base_url + path + (f"?{urlencode(given)}" if given else "")
+        timeout_s = self._timeout_s + float(given.get("wait", 0))
+        options = {
+            pycurl.URL: url,
+            pycurl.HTTPHEADER: _headers(body, idempotency_key),
+            pycurl.CONNECTTIMEOUT_MS: int(1000 * min(CONNECT_TIMEOUT_S, self._timeout_s)),
+            pycurl.TIMEOUT_MS: int(1000 * timeout_s),
+        }
+        if body is not None:
+            options[pycurl.POSTFIELDS] = encode(body)
+        elif method != "GET":
+            options[pycurl.CUSTOMREQUEST] = method
+        received = await self._ask(options)
+        if received.status != 200:
+            raise self._refusal(url, received)
         try:
-            return read(response.body)
+            return read(received.body)
         except (ValueError, RecursionError) as error:
             raise UnexpectedReply(
-                f"{request.url} did not answer as a master does ({error}): check the address"
+                f"{url} did not answer as a master does ({error}): check the address"
             ) from error
 
-    async def _ask(self, request: HTTPRequest) -> HTTPResponse:
-        assert self._http is not None  # noqa: S101  # one of the two was made
+    async def _ask(self, options: dict[int, Any]) -> Received:
         try:
-            return await self._http.fetch(request, raise_error=False)
-        except (HTTPClientError, OSError, pycurl.error) as error:
-            sent = getattr(error, "errno", None) not in _NEVER_SENT
-            raise MasterUnreachable(
-                f"no answer from {self.base_url}: {_reason(error)}", sent=sent
-            ) from error
+            async with self._connections:
+                return await self._transfers.perform(options)
+        except TransferFailed as failure:
+            raise self._unreachable(failure.message, sent=failure.sent) from None
+        except (pycurl.error, UnicodeError) as error:  # of an address that is none
+            raise self._unreachable(str(error), sent=False) from None
 
-    def _refusal(self, response: HTTPResponse) -> ApiError | UnexpectedReply:
-        if response.code < 400:
+    def _unreachable(self, why: str, *, sent: bool) -> MasterUnreachable:
+        return MasterUnreachable(f"no answer from {self.base_url}: {why}", sent=sent)
+
+    def _refusal(self, url: str, received: Received) -> ApiError | UnexpectedReply:
+        status = f"HTTP {received.status} {responses.get(received.status, '')}".rstrip()
+        if received.status < 400:
             return UnexpectedReply(
-                f"{response.request.url} answered HTTP {response.code} {response.reason},"
-                " which no master does: check the address"
+                f"{url} answered {status}, which no master does: check the address"
             )
         try:
-            told = _read_refusal(response.body)
+            told = _read_refusal(received.body)
         except (ValueError, RecursionError):
             told = _Refusal()
         return ApiError(
-            response.code,
-            told.error or f"http_{response.code}",
-            told.detail or f"{self.base_url} answered HTTP {response.code} {response.reason}",
+            received.status,
+            told.error or f"http_{received.status}",
+            told.detail or f"{self.base_url} answered {status}",
             column=told.column,
-            retry_after_s=_seconds(response.headers.get("Retry-After")),
+            retry_after_s=_seconds(received.header(b"Retry-After")),
         )
 
 
-class _Curl(CurlAsyncHTTPClient):
-    """A client that may be closed while requests are under way, as a time-out or Ctrl-C does."""
-
-    def close(self) -> None:
-        super().close()
-        # Closing a transfer makes libcurl set Tornado's timer, which would find nothing any more.
-        if self._timeout is not None:
-            self.io_loop.remove_timeout(self._timeout)
-
-
-def _headers(body: Submission | None, idempotency_key: str | None) -> dict[str, str]:
-    headers = {"Accept": "application/json"}
+def _headers(body: Submission | None, idempotency_key: str | None) -> list[str]:
+    headers = ["Accept: application/json", "Expect:"]
     if body is not None:
-        headers["Content-Type"] = "application/json"
+        headers.append("Content-Type: application/json")
     if idempotency_key is not None:
-        headers["Idempotency-Key"] = idempotency_key
+        headers.append(f"Idempotency-Key: {idempotency_key}")
     return headers
 
 
@@ -304,15 +289,10 @@ def _told_apart(item: _SubmittedItem) -> Submitted | TaskRefused:
     return Submitted(item.job_id, item.finished)
 
 
-def _reason(error: Exception) -> str:
-    # Tornado puts "HTTP 599: " before what curl said.
-    return getattr(error, "message", None) or str(error) or type(error).__name__
-
-
-def _seconds(retry_after: str | None) -> float | None:
+def _seconds(retry_after: str) -> float | None:
     # The other form of the header, a date, depends on two clocks being right: our own pace does.
     try:
-        seconds = float(retry_after or "")
+        seconds = float(retry_after)
     except ValueError:
         return None
     return seconds if 0 <= seconds < float("inf") else None
@@ -321,8 +301,3 @@ def _seconds(retry_after: str | None) -> float | None:
 def _is_loopback(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     return host in {"localhost", "::1"} or host.startswith("127.")
-
-
-def _past_proxies(curl: pycurl.Curl) -> None:
-    # curl sends even loopback addresses through $http_proxy, where they mean another machine.
-    curl.setopt(pycurl.PROXY, "")

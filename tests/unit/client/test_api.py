@@ -141,6 +141,27 @@ def test_a_refused_connection_has_sent_nothing() -> None:
     assert not raised.value.sent
 
 
+@pytest.mark.parametrize("address", ["http://mäster:8080", "ftp://127.0.0.1:8080", "http://", ""])
+def test_what_is_no_address_of_a_master_is_out_of_reach(address: str) -> None:
+    """It is said as such, and nobody has got the task."""
+    with pytest.raises(MasterUnreachable, match="no answer from") as raised:
+        ask(address, lambda client: client.submit("1+1"))
+    assert not raised.value.sent
+
+
+def test_no_more_connections_are_used_than_there_may_be(master: ScriptedMaster) -> None:
+    """Whoever submits thousands of jobs at once does not run out of sockets; all are served."""
+    master.script("GET /job/47", Reply(running()))
+
+    async def attempt() -> None:
+        with MasterClient(master.url, connections=3) as client:
+            await asyncio.gather(*(client.job(47) for _ in range(30)))
+
+    asyncio.run(attempt())
+    assert len(master.asked) == 30
+    assert len({asked.connection for asked in master.asked}) <= 3
+
+
 def test_a_closed_connection_may_have_sent_the_task(master: ScriptedMaster) -> None:
     """The master may have taken the task before the connection broke."""
     master.script("POST /submit", HANG_UP)

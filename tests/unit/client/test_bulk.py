@@ -2,13 +2,11 @@
 
 import asyncio
 import io
-import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tornado.httpclient import HTTPRequest, HTTPResponse
 
 from engine.client.api import MasterClient
 from engine.client.bulk import (
@@ -25,8 +23,8 @@ from engine.client.bulk import (
 from engine.client.errors import ApiError, InputError
 from engine.client.flow import Errand
 from engine.clock import LoopClock
-from engine.messages import JobStatus, TaskRefused
-from tests.scripted_master import ScriptedMaster, a_job, calculate, problem
+from engine.messages import JobListed, JobStatus, Submitted, TaskRefused
+from tests.scripted_master import ScriptedMaster, calculate, problem
 
 
 def taken(data: bytes) -> list[list[Line]]:
@@ -181,34 +179,37 @@ def test_a_long_file_has_as_many_answers_as_lines(master: ScriptedMaster) -> Non
     assert all(len(asked.body["tasks"]) <= BULK_TASKS for asked in master.asked_for("POST /submit"))
 
 
-class InstantHttp:
-    """A network without time: each request is answered at once, every job has finished."""
+class InstantMaster(MasterClient):
+    """A master without a network: each request is answered at once, every job has finished."""
 
-    def __init__(self) -> None:
-        self.submitted = 0
+    submitted = 0
 
-    async def fetch(self, request: HTTPRequest, raise_error: bool) -> HTTPResponse:
-        """Return what the master would say."""
-        if request.method == "POST":
-            first, count = self.submitted + 1, len(json.loads(request.body)["tasks"])
-            self.submitted += count
-            said: object = {
-                "jobs": [{"job_id": first + n, "finished": False} for n in range(count)]
-            }
-        else:
-            query = parse_qs(urlsplit(request.url).query)
-            before, limit = int(query["before"][0]), int(query["limit"][0])
-            ids = range(before - 1, before - 1 - limit, -1)
-            said = [a_job(job_id, 1) | {"task": "1"} for job_id in ids]
-        return HTTPResponse(request, 200, buffer=io.BytesIO(json.dumps(said).encode()))
+    async def submit_many(
+        self, tasks: Sequence[str], *, idempotency_key: str | None = None
+    ) -> list[Submitted | TaskRefused]:
+        """Take them all."""
+        first = self.submitted + 1
+        self.submitted += len(tasks)
+        return [Submitted(first + place) for place in range(len(tasks))]
+
+    async def jobs(
+        self, *, limit: int | None = None, before: int | None = None, status: str | None = None
+    ) -> list[JobListed]:
+        """Return a page of jobs that have finished."""
+        assert limit is not None
+        assert before is not None
+        return [
+            JobListed(job_id, True, 1, task="1")
+            for job_id in range(before - 1, before - 1 - limit, -1)
+        ]
 
 
 def test_what_is_submitted_and_not_yet_answered_is_bounded() -> None:
     """A file that is longer than the memory goes through all the same."""
 
     async def attempt() -> None:
-        http = InstantHttp()
-        errand = Errand(MasterClient("http://m", http=http), LoopClock(), lambda _: None)  # type: ignore[arg-type]
+        instant = InstantMaster("http://m")
+        errand = Errand(instant, LoopClock(), lambda _: None)
         bulk = Bulk(errand, Lines(io.BytesIO(b"1\n" * 20 * BULK_TASKS), "F"))
         printed = 0
         async for block in bulk.outcomes():
@@ -216,7 +217,7 @@ def test_what_is_submitted_and_not_yet_answered_is_bounded() -> None:
             for _ in range(1_000):  # turns of the loop: enough to submit all, if nothing bounds it
                 await asyncio.sleep(0)
             # Besides those that wait, one request has just been answered and one been submitted.
-            assert http.submitted - printed <= (AHEAD + 1) * BULK_TASKS
+            assert instant.submitted - printed <= (AHEAD + 1) * BULK_TASKS
         assert printed == 20 * BULK_TASKS
 
     asyncio.run(attempt())
