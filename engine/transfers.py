@@ -82,13 +82,14 @@ class Transfers:
         self._loop = asyncio.get_running_loop()
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._note)
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._note_due)
         self._multi.setopt(pycurl.M_MAXCONNECTS, kept)
         self._idle: list[pycurl.Curl] = []
         self._under_way: dict[pycurl.Curl, tuple[Received, asyncio.Future[Received]]] = {}
         self._noted: dict[int, int] = {}  # socket -> what libcurl last said of it
         self._watched: dict[int, int] = {}  # socket -> what it is watched for
-        self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None  # when libcurl wants to look at the clock
+        self._timer: asyncio.TimerHandle | None = None  # not later than that
 
     async def perform(self, options: Mapping[int, Any]) -> Received:
         """Carry out a request that has these options, too, and return what came back.
@@ -116,7 +117,7 @@ class Transfers:
         finally:
             if self._under_way.get(curl) is this:  # cancelled; else it may be another's already
                 self._take_out(curl)
-                self._watch()
+                self._follow()
             del over, this  # else a failure would keep this frame, and this frame the failure
 
     def close(self) -> None:
@@ -124,12 +125,14 @@ class Transfers:
         for curl in list(self._under_way):
             _, over = self._take_out(curl)
             over.cancel()
-        self._watch()
+        self._follow()
         for curl in self._idle:
             curl.close()
         self._multi.close()
-        self._watch()
-        self._set_timer(-1)
+        self._due = None
+        self._follow()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _act(self, socket: int, what: int) -> None:
         """Let libcurl do what there is to do; follow what it says then."""
@@ -141,13 +144,18 @@ class Transfers:
                 self._succeeded(curl)
             for curl, number, message in failed:
                 self._failed(curl, number, message)
-        self._watch()
+        self._follow()
 
     # What libcurl says
 
     def _note(self, what: int, socket: int, _multi: object, _data: object) -> None:
         """Remember what libcurl waits for at a socket: the latest that it says counts."""
         self._noted[socket] = what
+
+    def _follow(self) -> None:
+        """Wait for what libcurl waits for."""
+        self._start_timer()
+        self._watch()
 
     def _watch(self) -> None:
         """Watch sockets as noted; each anew, for it may be another one by the same number."""
@@ -165,19 +173,26 @@ class Transfers:
                 self._watched[socket] = what
         self._noted.clear()
 
-    def _set_timer(self, milliseconds: int) -> None:
-        """Look at the clock then; never, if it is less than 0."""
+    def _note_due(self, milliseconds: int) -> None:
+        """Remember when libcurl wants to look at the clock; never, if it is less than 0."""
+        self._due = None if milliseconds < 0 else self._loop.time() + milliseconds / 1000
+
+    def _start_timer(self) -> None:
+        """Let a timer be there in time: every request puts it off, so it is left where it is."""
+        if self._due is None or (self._timer is not None and self._timer.when() <= self._due):
+            return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        if milliseconds >= 0:
-            self._timer = self._loop.call_later(milliseconds / 1000, self._look_at_the_clock)
+        self._timer = self._loop.call_at(self._due, self._look_at_the_clock)
 
     def _look_at_the_clock(self) -> None:
         self._timer = None
-        self._act(pycurl.SOCKET_TIMEOUT, 0)
-        if self._timer is None:  # the loop's clock may have been early: libcurl does not say again
-            self._set_timer(self._multi.timeout())
+        if self._due is not None and self._due <= self._loop.time():
+            self._due = None
+            self._act(pycurl.SOCKET_TIMEOUT, 0)
+            if self._due is None:  # the loop's clock may have been early: libcurl says it once
+                self._note_due(self._multi.timeout())
+        self._start_timer()
 
     # The end of a request
 

@@ -96,9 +96,9 @@ class HttpTransport:
             raise _translated(failure, timeout_s) from None
         except (pycurl.error, UnicodeError) as error:
             raise BrokenReply(f"could not be called: {error}") from None
-        return Reply(
-            received.status, received.body, _retry_after_s(received), _computing_s(received)
-        )
+        if received.status == 200:
+            return Reply(received.status, received.body, computing_s=_computing_s(received))
+        return Reply(received.status, received.body, retry_after_s=_retry_after_s(received))
 
 
 def _translated(failure: TransferFailed, timeout_s: float) -> WorkerError:

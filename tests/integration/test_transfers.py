@@ -92,6 +92,13 @@ async def get(transfers: Transfers, server: Server, path: str) -> Received:
     return await transfers.perform({pycurl.URL: server.url + path})
 
 
+async def get_within(transfers: Transfers, server: Server, path: str, milliseconds: int) -> int:
+    """Ask for a path, and return libcurl's number for why nothing came."""
+    with pytest.raises(TransferFailed) as raised:
+        await transfers.perform({pycurl.URL: server.url + path, pycurl.TIMEOUT_MS: milliseconds})
+    return raised.value.number
+
+
 async def test_everybody_gets_the_answer_to_what_was_asked() -> None:
     """However many ask at the same time, one after the other's end in the same turn of the loop."""
     async with a_server() as server, transfers_to(server) as transfers:
@@ -114,6 +121,18 @@ async def test_connections_are_kept_though_one_is_used_at_a_time() -> None:
         for _ in range(3):
             await get(transfers, server, "/")
         assert server.open == 30
+
+
+async def test_everybody_waits_as_long_as_he_said_and_no_longer() -> None:
+    """Whoever else waits longer, or has waited for less and is gone."""
+    async with a_server() as server, transfers_to(server) as transfers:
+        long = asyncio.ensure_future(get_within(transfers, server, "/wait", 1_000))
+        await server.until(lambda server: server.connections == 1)
+        for _ in range(2):
+            number = await get_within(transfers, server, "/wait", 30)
+            assert number == pycurl.E_OPERATION_TIMEDOUT
+            assert not long.done()
+        assert await long == pycurl.E_OPERATION_TIMEDOUT
 
 
 async def test_what_is_cancelled_is_taken_back_and_hurts_nobody() -> None:
