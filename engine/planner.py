@@ -12,7 +12,7 @@ from engine.plan import Plan
 from engine.settings import JobsSettings
 from engine.turns import HANDING, PIECE, Turns
 
-CHARACTERS = 4 * PIECE  # of several tasks that are planned in a turn: as many operations as PIECE
+CHARACTERS = 4  # of a task that is planned at once: they take as long as one operation handled
 OPERATIONS = HANDING * PIECE  # of a piece
 READ = 10 * PIECE  # characters of a piece: as many as that, or a few more
 
@@ -41,10 +41,11 @@ class Planner:
         plans: list[Plan | ExpressionError] = []
         characters = 0
         for task in tasks:
-            characters += len(task)
-            if characters > CHARACTERS:
+            if len(task) <= self._large_bytes:  # else it takes its turns itself
+                characters += len(task)
+            if characters >= CHARACTERS * PIECE:
+                await self._turns.take(characters // CHARACTERS)
                 characters = 0
-                await self._turns.take(PIECE)
             try:
                 plans.append(await self.plan(task))
             except ExpressionError as error:

@@ -158,7 +158,7 @@ class JobsSettings(Section, frozen=True, kw_only=True):
     worker in one call, however little waits. 0: never."""
     trace_operations: Annotated[int, Meta(ge=0)] = 200_000
     """Operations of finished jobs whose history is kept in memory, some 70 bytes each."""
-    large_bytes: Count = 16 * 1024
+    large_bytes: Count = 4 * 1024
     """Longer tasks are planned piece by piece, between other work, and count as large."""
 
 

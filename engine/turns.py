@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 
 ROOM = 192  # of one turn: a millisecond or two
 SHORT_ROOM = 32  # while somebody hurries, who has a dozen turns to go through
-PIECE = 96  # what it pays to ask for room for
+PIECE = 48  # what it pays to ask for room for: a quarter of a millisecond
 HANDING = 4  # operations handed to a queue, or planned by a step, take as long as one handled
 CALL = 16  # that a call to a worker costs, with whatever it carries coming on top
 FEW = 8  # that hurry: what many wait for comes soonest when most is done in a turn

@@ -765,4 +765,10 @@ SAFEGUARDS = (
         UNIT + "/test_collector.py::test_a_load_that_has_just_begun_is_work",
         ("engine/collector.py", "idle = quiet and ", "idle = "),
     ),
+    without(
+        0,
+        "planning many tasks takes as much room as their text",
+        UNIT + "/test_planner.py::test_of_tasks_that_are_planned_at_once_each_takes_its_room",
+        ("engine/planner.py", "take(characters // CHARACTERS)", "take(PIECE)"),
+    ),
 )
