@@ -9,7 +9,7 @@ import sys
 
 from tornado.netutil import bind_sockets
 
-from engine.web import BACKLOG
+from engine.server import BACKLOG
 
 EXIT_UNAVAILABLE = 69  # of sysexits.h
 

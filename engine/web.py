@@ -12,9 +12,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import msgspec
-from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
-from tornado.iostream import IOStream
 from tornado.web import Application, HTTPError, RequestHandler
 
 from engine.errors import ExecutorError
@@ -26,10 +24,6 @@ Message = TypeVar("Message")
 
 PROBLEM_TYPE = "application/problem+json"
 LONGEST_QUOTE = 80
-
-MAX_HEADER_BYTES = 16 * 1024
-BODY_TIMEOUT_S = 10.0  # Tornado has none: a client may not hold a connection with half a body
-BACKLOG = 4096
 
 
 class RequestRefused(ExecutorError):
@@ -208,32 +202,3 @@ def application(routes: list[Any], given: dict[str, Any]) -> Application:
         default_handler_class=NotFoundHandler,
         log_function=lambda _handler: None,  # requests are counted, not logged one by one
     )
-
-
-class BoundedServer(HTTPServer):
-    """An HTTP server that closes connections over a bound, before a word is said."""
-
-    max_connections: int
-
-    def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
-        """Take a new connection if there is room for it."""
-        if len(self._connections) >= self.max_connections:
-            stream.close()
-        else:
-            super().handle_stream(stream, address)
-
-
-def server(
-    app: Application, *, max_body_bytes: int, max_connections: int, idle_s: float
-) -> HTTPServer:
-    """Return a server for `app` that is bounded in every direction."""
-    bounded = BoundedServer(
-        app,
-        max_body_size=max_body_bytes,
-        max_buffer_size=max_body_bytes + MAX_HEADER_BYTES,
-        max_header_size=MAX_HEADER_BYTES,
-        idle_connection_timeout=idle_s,
-        body_timeout=BODY_TIMEOUT_S,
-    )
-    bounded.max_connections = max_connections
-    return bounded

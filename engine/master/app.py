@@ -10,7 +10,8 @@ from tornado.web import Application
 
 from engine.master import handlers, metrics, openapi, pages
 from engine.master.assembly import Master
-from engine.web import application, server
+from engine.server import server
+from engine.web import application
 
 PUBLIC: list[Any] = [
     (r"/submit", handlers.SubmitHandler),

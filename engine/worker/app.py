@@ -18,7 +18,8 @@ from engine.arithmetic import compute
 from engine.errors import ExecutorError, OperationFailed
 from engine.job import Number
 from engine.messages import Computation, Computed, ComputedItem, Item, Problem, Reader
-from engine.web import ApiHandler, RequestRefused, application, server
+from engine.server import server
+from engine.web import ApiHandler, RequestRefused, application
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_CONNECTIONS = 1000

@@ -9,7 +9,6 @@ import contextlib
 
 import pytest
 
-from engine.master.app import public_app, serve
 from tests.integration.serving import a_master, a_worker, exchanged
 
 pytestmark = pytest.mark.gen_test
@@ -148,12 +147,3 @@ async def test_a_connection_over_the_bound_is_closed_without_a_word() -> None:
         finally:
             first.close()
             second.close()
-
-
-async def test_nothing_is_waited_for_without_an_end() -> None:
-    """Tornado itself would wait an hour for the next request, and for ever for half a body."""
-    async with a_master() as master:
-        waits = serve(public_app(master.master), 1_000_000, 10).conn_params
-        assert 0 < waits.header_timeout <= 15
-        assert waits.body_timeout is not None
-        assert 0 < waits.body_timeout <= 10

@@ -49,6 +49,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engine.transport",
         "engine.store",
         "engine.web",
+        "engine.server",
         "engine.turns",
         "engine.headstart",
         "engine.collector",

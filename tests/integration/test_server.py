@@ -1,0 +1,71 @@
+"""What a server waits for, and what it does not."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+from tornado.netutil import bind_sockets
+from tornado.web import Application, RequestHandler
+
+from engine.server import server
+
+pytestmark = pytest.mark.gen_test
+
+
+class EchoHandler(RequestHandler):
+    """Answers with what was sent."""
+
+    def post(self) -> None:
+        """Answer."""
+        self.finish(self.request.body)
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    idle_s: float, body_s: float
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Give a connection to a server that waits for so long."""
+    sockets = bind_sockets(0, "127.0.0.1")
+    echo = server(
+        Application([(r"/", EchoHandler)], log_function=lambda _: None),
+        max_body_bytes=1000,
+        max_connections=10,
+        idle_s=idle_s,
+        body_s=body_s,
+    )
+    echo.add_sockets(sockets)
+    reader, writer = await asyncio.open_connection(*sockets[0].getsockname())
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        echo.stop()
+        await echo.close_all_connections()
+
+
+@pytest.mark.parametrize(
+    ("idle_s", "body_s", "sent"),
+    [
+        (0.1, 3600.0, b""),
+        (0.1, 3600.0, b"POST / HT"),
+        (3600.0, 0.1, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhal"),
+    ],
+)
+async def test_what_does_not_come_is_not_waited_for(
+    idle_s: float, body_s: float, sent: bytes
+) -> None:
+    """No word, half a head, half a body: Tornado itself would wait for an hour, or for ever."""
+    async with connected(idle_s, body_s) as (reader, writer):
+        writer.write(sent)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+
+
+async def test_who_has_said_all_may_wait_for_the_next_request_as_for_the_first() -> None:
+    """A connection is kept, and each part of a request has its own time."""
+    request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nwhole"
+    async with connected(60.0, 60.0) as (reader, writer):
+        for _ in range(3):
+            writer.write(request)
+            assert (await reader.readuntil(b"whole")).startswith(b"HTTP/1.1 200")
