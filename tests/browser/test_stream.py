@@ -59,9 +59,15 @@ def test_a_hidden_page_listens_to_nothing(open_page: Open, cluster: LocalCluster
         """() => {
             window.sources = [];
             const Real = window.EventSource;
-            window.EventSource = class extends Real {
-                constructor(url) { super(url); window.sources.push(this); }
-            };
+            window.opened = new Promise((resolve) => {
+                window.EventSource = class extends Real {
+                    constructor(url) {
+                        super(url);
+                        window.sources.push(this);
+                        this.addEventListener("open", () => resolve());
+                    }
+                };
+            });
             window.turn = (hidden) => {
                 Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
                 document.dispatchEvent(new Event("visibilitychange"));
@@ -70,7 +76,8 @@ def test_a_hidden_page_listens_to_nothing(open_page: Open, cluster: LocalCluster
             turn(false);
         }"""
     )
-    page.page.wait_for_function("sources.length === 1 && sources[0].readyState === 1")
+    page.page.evaluate("opened")
+    assert page.page.evaluate("sources.map(source => source.readyState)") == [1]
     assert sum(url.endswith("/events") for url in page.requested) == 2
     page.page.evaluate("turn(true)")
     assert page.page.evaluate("sources.map(source => source.readyState)") == [2]
