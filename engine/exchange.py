@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from engine.errors import BrokenReply, ForeignReply, OperationFailed, Refused
 from engine.job import Link, Number, Operation
@@ -110,9 +111,9 @@ def _item(item: ComputedItem, name: str, operands: tuple[Number, ...]) -> Result
     if item.operation != name or (item.op1, item.op2) != operands:
         raise _foreign(item, name, operands)
     result = item.result
-    if not isinstance(result, msgspec.UnsetType):
+    if result is not UNSET:
         return result
-    if isinstance(item.error, msgspec.UnsetType):
+    if item.error is UNSET:
         raise BrokenReply("sent an item with neither a result nor an error")
     return _failure(item.error, item.detail)
 

@@ -148,7 +148,9 @@ class Plan:
         if operands[destination ^ 1] is None:
             return None
         waiting = destination >> 1
-        return waiting if self._may_be_asked_for(waiting) else None
+        if self.names[waiting] == "div" and not self._may_be_asked_for(waiting):
+            return None
+        return waiting
 
     def fail(self, index: int, failure: OperationFailed) -> None:
         """Record that operation `index` has no result.
