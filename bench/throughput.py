@@ -141,10 +141,9 @@ async def cost_by_size(conditions: Conditions) -> list[Figure]:
     """Measure what an operation costs in jobs of ten and of a million operations, in turns."""
     total = conditions.size(100_000)
     largest = conditions.size(1_000_000)
+    rng = conditions.rng()
     tasks = {
-        operations: [
-            balanced(conditions.rng(), operations) for _ in range(max(1, total // operations))
-        ]
+        operations: [balanced(rng, operations) for _ in range(max(1, total // operations))]
         for operations in (10, 100, 1_000, 10_000, 100_000, largest)
     }
     costs_us: dict[int, list[float]] = {operations: [] for operations in tasks}
