@@ -83,10 +83,7 @@ class _Awaited(HTTPMessageDelegate):
 
 
 class BoundedServer(HTTPServer):
-    """An HTTP server that closes connections: those over a bound, and those waited for in vain.
-
-    Tornado's own time-outs would cost every request two timers and a task.
-    """
+    """An HTTP server that closes connections: those over a bound, and those waited for in vain."""
 
     max_connections: int
     waits: _Waits

@@ -14,7 +14,7 @@ from collections import deque
 from contextlib import AbstractContextManager
 
 ROOM = 192  # of one turn: a millisecond or two
-SHORT_ROOM = 32  # while somebody hurries, who has a dozen turns to go through
+SHORT_ROOM = 32  # while somebody hurries, who has some twenty turns to go through
 PIECE = 48  # what it pays to ask for room for: a quarter of a millisecond
 HANDING = 4  # operations handed to a queue, or planned by a step, take as long as one handled
 CALL = 16  # that a call to a worker costs, with whatever it carries coming on top

@@ -126,7 +126,7 @@ async def test_connections_are_kept_though_one_is_used_at_a_time() -> None:
 async def test_everybody_waits_as_long_as_he_said_and_no_longer() -> None:
     """Whoever else waits longer, or has waited for less and is gone."""
     async with a_server() as server, transfers_to(server) as transfers:
-        long = asyncio.ensure_future(get_within(transfers, server, "/wait", 1_000))
+        long = asyncio.ensure_future(get_within(transfers, server, "/wait", 2_000))
         await server.until(lambda server: server.connections == 1)
         for _ in range(2):
             number = await get_within(transfers, server, "/wait", 30)
