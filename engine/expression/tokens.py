@@ -20,9 +20,9 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 STEP = _compiled(f"( {_OPENING} ) ( {_NUMBER} ) ( {_CLOSING} ) ( {_OPERATOR} )")
-NUMBER = 2  # the group of a step that is its number
+NUMBER, CLOSING = 2, 3  # groups of a step
 OPENING = _compiled(f"( {_OPENING} )")  # where there is no step
-BEHIND = _compiled(f"( {_CLOSING} ) ( {_OPERATOR} )")  # where the one before may go on
+BEHIND = _compiled(f"( ) ( ) ( {_CLOSING} ) ( {_OPERATOR} )")  # where the one before may go on
 
 # Whatever belongs to no token of the grammar is a token too, so that an error can name it.
 TOKEN = _compiled(rf"{_NUMBER} | [-+*/()] | [A-Za-z_][A-Za-z_0-9]* | [^\ \t\n\r]")
