@@ -15,8 +15,8 @@ import msgspec
 
 from engine.errors import ResultsWithdrawn
 from engine.exchange import Result, Step
-from engine.fusion import Fusion
-from engine.job import JobId, Link, Operation
+from engine.fusion import Fusion, Link
+from engine.job import JobId, Operation
 from engine.retry import Attempts
 from engine.standing import Worker
 from engine.trace import HISTORY, Arrival, FailedAttempt, Trip, UnderWay

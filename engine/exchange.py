@@ -15,11 +15,13 @@ import msgspec
 from msgspec import UNSET
 
 from engine.errors import BrokenReply, ForeignReply, OperationFailed, Refused
-from engine.job import Link, Number, Operation
+from engine.fusion import Link
+from engine.job import Number, Operation
 from engine.messages import Computation, Computed, ComputedItem, Item, Reader, Refusal, encode
 
 Result = Number | OperationFailed
 Step = Operation | Link
+Operand = Number | Item | OperationFailed
 Body = TypeVar("Body")
 
 # A 4xx of these says something about the deployment or the moment, and nothing of the operation.
@@ -43,17 +45,10 @@ class Reply(msgspec.Struct):
 def ask(operations: Sequence[Step], *, as_array: bool) -> bytes:
     """Return the body that asks for `operations`: an array of them, or the only one's object."""
     asked = [
-        Computation(step.name, *step.operands) if isinstance(step, Operation) else _linked(step)
+        Computation(step.name, *step.operands) if isinstance(step, Operation) else step.asked
         for step in operations
     ]
     return encode(asked if as_array else asked[0])
-
-
-def _linked(link: Link) -> Computation:
-    (op1, op2), (item1, item2) = link.operands, link.items
-    return Computation(
-        link.name, Item(item1) if op1 is None else op1, Item(item2) if op2 is None else op2
-    )
 
 
 def read(reply: Reply, operations: Sequence[Step], *, as_array: bool) -> list[Result]:
@@ -78,24 +73,30 @@ def read(reply: Reply, operations: Sequence[Step], *, as_array: bool) -> list[Re
     items = _understood(_read_many, reply.body)
     if len(items) != len(operations):
         raise BrokenReply(f"answered {len(items)} operations when asked for {len(operations)}")
+    return _results(items, operations)
+
+
+def _results(items: Sequence[ComputedItem], steps: Sequence[Step]) -> list[Result]:
     results: list[Result] = []
-    for item, step in zip(items, operations, strict=True):
-        came = step.operands if isinstance(step, Operation) else _came(step, results)
-        if isinstance(came, OperationFailed):
-            results.append(came)
+    for item, step in zip(items, steps, strict=True):
+        op1: Operand
+        op2: Operand
+        if isinstance(step, Operation):
+            op1, op2 = step.operands
         else:
-            results.append(_item(item, step.name, came))
+            op1, op2 = step.asked.op1, step.asked.op2
+            if isinstance(op1, Item):
+                op1 = results[op1.item]
+            if isinstance(op2, Item):
+                op2 = results[op2.item]
+        # By value: a language with one kind of number may write 2 for 2.0. What it then computes
+        # is the examination's business.
+        is_answer = item.operation == step.name and item.op1 == op1 and item.op2 == op2
+        if is_answer and item.result is not UNSET:
+            results.append(item.result)
+        else:
+            results.append(_failed(item, step.name, op1, op2))
     return results
-
-
-def _came(link: Link, results: Sequence[Result]) -> tuple[Number, ...] | OperationFailed:
-    """Return the operands of a link, given the results before it, or why there are none."""
-    (op1, op2), (item1, item2) = link.operands, link.items
-    first = results[item1] if op1 is None else op1
-    second = results[item2] if op2 is None else op2
-    if isinstance(first, OperationFailed):
-        return first
-    return second if isinstance(second, OperationFailed) else (first, second)
 
 
 def _understood(read_body: Reader[Body], body: bytes) -> Body:
@@ -105,21 +106,20 @@ def _understood(read_body: Reader[Body], body: bytes) -> Body:
         raise BrokenReply(f"sent a reply that cannot be read: {error}") from None
 
 
-def _item(item: ComputedItem, name: str, operands: tuple[Number, ...]) -> Result:
-    # By value: a language with one kind of number may write 2 for 2.0. What it then computes is
-    # the examination's business.
-    if item.operation != name or (item.op1, item.op2) != operands:
-        raise _foreign(item, name, operands)
-    result = item.result
-    if result is not UNSET:
-        return result
+def _failed(item: ComputedItem, name: str, op1: Operand, op2: Operand) -> OperationFailed:
+    """Return why an item has no result: an operand has none, or the worker says so itself."""
+    for operand in (op1, op2):
+        if isinstance(operand, OperationFailed):
+            return operand
+    if item.operation != name or (item.op1, item.op2) != (op1, op2):
+        raise _foreign(item, name, (op1, op2))
     if item.error is UNSET:
         raise BrokenReply("sent an item with neither a result nor an error")
     return _failure(item.error, item.detail)
 
 
 def _foreign(
-    echo: Computed | ComputedItem, name: str, operands: tuple[Number, ...]
+    echo: Computed | ComputedItem, name: str, operands: tuple[object, ...]
 ) -> ForeignReply:
     return ForeignReply(
         f"was asked for {name} of {shown(operands)}"

@@ -12,7 +12,29 @@ worker does not take.
 
 from collections.abc import Container, Sequence
 
-from engine.job import KNOWN, Link, Number
+import msgspec
+
+from engine.job import Number
+from engine.messages import Computation, Item
+
+
+class Link(msgspec.Struct, frozen=True, gc=False):
+    """An operation that travels with those that it waits for, and is computed after them.
+
+    An operand in what is `asked` is a number if it is known. Else it is an `Item`: the result of
+    that item, counted from 0, of the same call.
+    """
+
+    index: int
+    name: str
+    asked: Computation
+    column: int
+
+    @property
+    def operands(self) -> tuple[Number | None, ...]:
+        """The operands, `None` for those that are not known."""
+        operands = self.asked.op1, self.asked.op2
+        return tuple([None if isinstance(operand, Item) else operand for operand in operands])
 
 
 class Fusion:
@@ -101,20 +123,22 @@ class Fusion:
             if name not in takes:
                 continue
             other = operands[place ^ 1]
+            theirs: Number | Item
             if other is None:
                 other_item = waiting.get(place ^ 1)
                 if other_item is None:
                     waiting[place] = item
                     continue
+                theirs = Item(other_item)
             elif other == 0 and not place & 1 and name == "div":
                 continue
             else:
-                other_item = KNOWN
-            column = self._columns[waits]
-            if place & 1:
-                links.append(Link(waits, name, (other, None), (other_item, item), column))
-            else:
-                links.append(Link(waits, name, (None, other), (item, other_item), column))
+                theirs = other
+            mine = Item(item)
+            asked = (
+                Computation(name, theirs, mine) if place & 1 else Computation(name, mine, theirs)
+            )
+            links.append(Link(waits, name, asked, self._columns[waits]))
             aboard.append(waits)
         return links
 

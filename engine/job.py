@@ -11,8 +11,6 @@ import msgspec
 Number = int | float
 JobId = NewType("JobId", int)
 
-KNOWN = -1
-
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How a job ended: an answer, or a stable error code with a sentence."""
@@ -48,18 +46,4 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     index: int
     name: str
     operands: tuple[Number, ...]
-    column: int
-
-
-class Link(msgspec.Struct, frozen=True, gc=False):
-    """An operation that travels with those that it waits for, and is computed after them.
-
-    An operand that is not known is `None`: it is the result of the item of the same call that
-    `items` names, counted from 0. Of the others that is `KNOWN`.
-    """
-
-    index: int
-    name: str
-    operands: tuple[Number | None, ...]
-    items: tuple[int, ...]
     column: int

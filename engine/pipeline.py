@@ -8,7 +8,6 @@ particular, so that independent operations of a job are computed at the same tim
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from engine.errors import OperationFailed
 from engine.fusion import Fusion
 from engine.job import Job, JobId, Operation, Outcome
 from engine.plan import Plan
@@ -98,9 +97,6 @@ def take_in(arrived: Iterable[Arrival], plan: Plan, trace: Trace) -> list[Operat
                 trace.came(index, result, trip, trip.sent_at)
             else:
                 continue  # it waits for an operation that failed, or was sent by itself before
-            if isinstance(result, OperationFailed):
-                plan.fail(index, result)
-                continue
             following = plan.complete(index, result)
             if following is not None:
                 ready[following] = None

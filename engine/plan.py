@@ -46,8 +46,8 @@ class Plan:
         self, expression: Expression, *, balance_from: int = 0, chain_from: int = 0
     ) -> None:
         self._take_over(expression, chain_from)
-        if 0 < balance_from <= self.remaining:
-            for _ in self._balance(self.remaining):
+        if 0 < balance_from <= len(self):
+            for _ in self._balance(len(self)):
                 pass
 
     @classmethod
@@ -57,7 +57,7 @@ class Plan:
         """Make a plan with a pause after each `piece` operations or so."""
         plan = cls.__new__(cls)
         plan._take_over(expression, chain_from)
-        if 0 < balance_from <= plan.remaining:
+        if 0 < balance_from <= len(plan):
             yield from plan._balance(piece)
         return plan
 
@@ -69,9 +69,11 @@ class Plan:
         self.refused: list[tuple[Operation, OperationFailed]] = []  # failed here, for a trace
         self._operands = expression.operands  # `None` again when they are no longer needed
         self._destinations = expression.destinations
-        self.remaining = len(self.names)
-        self._cut = len(self.names)  # operations from here on do not matter any more
-        self._decided = bytearray(self._cut)  # of each operation: OPEN, DONE or DOOMED
+        self._decided = bytearray(len(self.names))  # of each operation: OPEN, DONE or DOOMED
+        # Once one has failed: operations from here on do not matter any more; and how many do that
+        # are not decided.
+        self._cut = len(self.names)
+        self._to_come = 0
         self._is_regrouped = False
         lists = self.names, self.columns, self._operands, self._destinations
         self.fusion = Fusion(*lists, chain_from)
@@ -94,7 +96,12 @@ class Plan:
     @property
     def finished(self) -> bool:
         """Whether the plan has its answer, or the failure that it ends with."""
-        return not self.remaining
+        return self.answer is not None or (self.failure is not None and not self._to_come)
+
+    @property
+    def remaining(self) -> int:
+        """How many operations are still to be decided."""
+        return self._decided.count(OPEN) if self.failure is None else self._to_come
 
     def parent(self, index: int) -> int | None:
         """Return the operation that waits for the result of `index`, `None` for the last one."""
@@ -129,21 +136,36 @@ class Plan:
         assert first is not None and second is not None  # noqa: S101, PT018  # it is ready
         return Operation(index, self.names[index], (first, second), self.columns[index])
 
-    def complete(self, index: int, result: Number) -> int | None:
-        """Record the result of operation `index` and return the operation that it made ready.
+    def complete(self, index: int, result: Number | OperationFailed) -> int | None:
+        """Record what came of operation `index` and return the operation that it made ready.
 
         `None` if it made none ready; a division by zero never is, it fails here and now. Raises
         `ValueError`, and changes nothing, if no result of `index` is awaited: there is no such
         operation, it still waits itself, or it was completed before.
+
+        Of one that failed, what Python would compute before it still matters, since it may fail
+        too, and then that is the failure to end with; what comes after it does not.
         """
-        self._settle(index)
-        if index < self._cut:
-            self.remaining -= 1
+        operands, place = self._operands, 2 * index
+        try:
+            first, second = operands[place], operands[place + 1]
+        except IndexError:
+            first = second = None
+        if first is None or second is None or index < 0:
+            raise ValueError(
+                f"no result of operation {index} is awaited: complete each that is ready, once"
+            )
+        operands[place] = operands[place + 1] = None
+        self._decided[index] = DONE
+        if isinstance(result, OperationFailed):
+            self._fail(index, result)
+            return None
+        if self.failure is not None:
+            self._to_come -= index < self._cut
         destination = self._destinations[index]
         if destination == NOWHERE:
             self.answer = result
             return None
-        operands = self._operands
         operands[destination] = result
         if operands[destination ^ 1] is None:
             return None
@@ -152,33 +174,17 @@ class Plan:
             return None
         return waiting
 
-    def fail(self, index: int, failure: OperationFailed) -> None:
-        """Record that operation `index` has no result.
-
-        What Python would compute before it still matters, since it may fail too, and then that is
-        the failure to end with; what comes after it does not. Raises `ValueError` as `complete`.
-        """
-        self._settle(index)
+    def _fail(self, index: int, failure: OperationFailed) -> None:
         if index < self._cut:
-            self.remaining -= 1 + self._decided.count(OPEN, index + 1, self._cut)
             self._cut = index
+            self._to_come = self._decided.count(OPEN, 0, index)
             self.failure = (index, failure)
         # What waits for it has a larger number, and does not matter, but in a run that is a tree.
         waiting = self.parent(index) if self._is_regrouped else None
         while waiting is not None and self._decided[waiting] == OPEN:
             self._decided[waiting] = DOOMED
-            self.remaining -= waiting < self._cut
+            self._to_come -= waiting < self._cut
             waiting = self.parent(waiting)
-
-    def _settle(self, index: int) -> None:
-        operands, place = self._operands, 2 * index
-        known = 0 <= place < len(operands)
-        if not known or operands[place] is None or operands[place + 1] is None:
-            raise ValueError(
-                f"no result of operation {index} is awaited: complete each that is ready, once"
-            )
-        operands[place] = operands[place + 1] = None
-        self._decided[index] = DONE
 
     def _may_be_asked_for(self, index: int) -> bool:
         """Return whether an operation whose operands are known is ready; if not, fail it at once.
@@ -192,7 +198,7 @@ class Plan:
         failure = failure_of(operation.name, operation.operands)
         assert failure is not None  # noqa: S101  # a division by zero has no result
         self.refused.append((operation, failure))
-        self.fail(index, failure)
+        self.complete(index, failure)
         return False
 
 

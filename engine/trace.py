@@ -24,7 +24,8 @@ import msgspec
 
 from engine.errors import OperationFailed
 from engine.exchange import Result
-from engine.job import JobId, Link, Number, Operation
+from engine.fusion import Link
+from engine.job import JobId, Number, Operation
 from engine.messages import AttemptShown, OperationShown, OperationsSummary
 from engine.plan import Plan
 

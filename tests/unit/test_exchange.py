@@ -7,7 +7,9 @@ import pytest
 from engine import exchange
 from engine.errors import BrokenReply, ForeignReply, OperationFailed, Refused, WorkerError
 from engine.exchange import Reply
-from engine.job import KNOWN, Link, Number, Operation
+from engine.fusion import Link
+from engine.job import Number, Operation
+from engine.messages import Computation, Item
 from tests.builders import an_operation
 
 SUM = an_operation(name="sum", operands=(1, 2.5))
@@ -172,8 +174,8 @@ def a_chain() -> list[exchange.Step]:
     """Return an operation and two links that follow it: ((1 + 2) * 3) and 10 / that."""
     return [
         an_operation(0, operands=(1, 2)),
-        Link(1, "mul", (None, 3), (0, KNOWN), column=4),
-        Link(2, "div", (10, None), (KNOWN, 1), column=6),
+        Link(1, "mul", Computation("mul", Item(0), 3), column=4),
+        Link(2, "div", Computation("div", 10, Item(1)), column=6),
     ]
 
 

@@ -9,7 +9,9 @@ from engine.arithmetic import compute
 from engine.errors import OperationFailed
 from engine.exchange import Result
 from engine.expression.parser import parse
-from engine.job import KNOWN, Link, Number, Operation
+from engine.fusion import Link
+from engine.job import Number, Operation
+from engine.messages import Computation, Item
 from engine.pipeline import take_in
 from engine.plan import Plan
 from engine.trace import Trip, WholeTrace
@@ -44,15 +46,15 @@ def test_a_long_run_of_floats_is_a_chain() -> None:
     assert not plan.fusion.is_chain(0)
     plan = a_plan("1.5+2.5-3.5+8.5")
     links = chain_behind(plan, *plan.ready())
-    assert [(link.name, link.operands, link.items) for link in links] == [
-        ("sub", (None, 3.5), (0, KNOWN)),
-        ("sum", (None, 8.5), (1, KNOWN)),
+    assert [link.asked for link in links] == [
+        Computation("sub", Item(0), 3.5),
+        Computation("sum", Item(1), 8.5),
     ]
     plan = a_plan("9.5-(8.5/(1.5+2))")
     links = chain_behind(plan, *plan.ready())
-    assert [(link.name, link.operands, link.items) for link in links] == [
-        ("div", (8.5, None), (KNOWN, 0)),
-        ("sub", (9.5, None), (KNOWN, 1)),
+    assert [link.asked for link in links] == [
+        Computation("div", 8.5, Item(0)),
+        Computation("sub", 9.5, Item(1)),
     ]
 
 
@@ -93,9 +95,9 @@ def test_what_waits_for_two_operations_aboard_follows_both() -> None:
     """It refers to both, wherever in the call they are."""
     plan = a_plan("(1+2)*(3-4)/5")
     links = plan.fusion.links([operation.index for operation in plan.ready()], 7, 100, ALL_FOUR)
-    assert [(link.name, link.operands, link.items) for link in links] == [
-        ("mul", (None, None), (7, 8)),
-        ("div", (None, 5), (9, KNOWN)),
+    assert [link.asked for link in links] == [
+        Computation("mul", Item(7), Item(8)),
+        Computation("div", Item(9), 5),
     ]
 
 
@@ -106,7 +108,8 @@ def test_a_whole_job_follows_all_that_is_ready_at_first() -> None:
     links = links_behind(plan, ready)
     assert len(ready) + len(links) == len(plan)
     for item, link in enumerate(links, start=len(ready)):
-        assert all(awaited < item for awaited in link.items)
+        for operand in (link.asked.op1, link.asked.op2):
+            assert not isinstance(operand, Item) or operand.item < item
 
 
 @pytest.mark.parametrize("text", ["1.5+1+1/0", "2.5*(1-1)+0.5/(0*1)", "1.5+2.5-0.5/0.0", "1/2/0"])
@@ -166,13 +169,11 @@ def computed_in_parts(text: str, random: Random) -> Number | str:
 
 def answered(step: Operation | Link, before: Sequence[Result]) -> Result:
     """Return what comes for an item of a call, given what came for the items before it."""
-    items = step.items if isinstance(step, Link) else ()
-    waited_for = [before[item] for item in items if item != KNOWN]
-    failed = [result for result in waited_for if isinstance(result, OperationFailed)]
+    asked = (step.asked.op1, step.asked.op2) if isinstance(step, Link) else step.operands
+    operands = [before[operand.item] if isinstance(operand, Item) else operand for operand in asked]
+    failed = [operand for operand in operands if isinstance(operand, OperationFailed)]
     if failed:
         return failed[0]
-    came = iter(waited_for)
-    operands = [next(came) if operand is None else operand for operand in step.operands]
     try:
         return compute(step.name, tuple(operands))  # type: ignore[arg-type]  # no failures here
     except OperationFailed as failure:

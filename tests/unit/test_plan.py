@@ -35,7 +35,7 @@ def computed(plan: Plan, random: Random | None = None) -> Number | str:
         try:
             result = compute(operation.name, operation.operands)
         except OperationFailed as failure:
-            plan.fail(operation.index, failure)
+            plan.complete(operation.index, failure)
             continue
         following = plan.complete(operation.index, result)
         if following is not None:
@@ -332,15 +332,15 @@ def test_an_operation_that_fails_ends_the_plan_when_all_before_it_is_known() -> 
     """What Python would compute first may fail first."""
     plan = plan_of("2*3 + 4*5 + 6*7", balance=False)
     first, second, third = plan.ready()
-    plan.fail(second.index, OperationFailed("overflow", "second"))
+    plan.complete(second.index, OperationFailed("overflow", "second"))
     assert not plan.finished
     plan.complete(first.index, 6)
     assert plan.finished
     assert plan.failure == (second.index, plan.failure and plan.failure[1])
     plan = plan_of("2*3 + 4*5 + 6*7", balance=False)
     first, second, third = plan.ready()
-    plan.fail(third.index, OperationFailed("overflow", "third"))
-    plan.fail(first.index, OperationFailed("overflow", "first"))
+    plan.complete(third.index, OperationFailed("overflow", "third"))
+    plan.complete(first.index, OperationFailed("overflow", "first"))
     assert plan.finished
     assert plan.failure is not None
     assert plan.failure[1].detail == "first"
@@ -352,7 +352,7 @@ def test_what_waits_for_a_failure_in_a_regrouped_run_is_not_waited_for() -> None
     for failing in range(8):
         plan = plan_of(text)
         ready = plan.ready()
-        plan.fail(ready[failing].index, OperationFailed("attempts_exhausted", "x"))
+        plan.complete(ready[failing].index, OperationFailed("attempts_exhausted", "x"))
         waiting = ready[:failing] + ready[failing + 1 :]
         while waiting:
             operation = waiting.pop(0)
@@ -379,10 +379,10 @@ def test_a_failed_operation_cannot_be_settled_again() -> None:
     """Neither failed nor completed, and nothing changes."""
     plan = plan_of("2*3 + 4*5")
     first, _ = plan.ready()
-    plan.fail(first.index, OperationFailed("overflow", "x"))
+    plan.complete(first.index, OperationFailed("overflow", "x"))
     before = repr(plan)
     with pytest.raises(ValueError, match="awaited"):
-        plan.fail(first.index, OperationFailed("overflow", "y"))
+        plan.complete(first.index, OperationFailed("overflow", "y"))
     with pytest.raises(ValueError, match="awaited"):
         plan.complete(first.index, 6)
     assert repr(plan) == before
