@@ -6,12 +6,14 @@ particular, so that independent operations of a job are computed at the same tim
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
+from engine.errors import OperationFailed
+from engine.exchange import Result
 from engine.fusion import Fusion
-from engine.job import Job, JobId, Operation, Outcome
+from engine.job import Job, JobId, Number, Operation, Outcome
 from engine.plan import Plan
-from engine.trace import Arrival, Trace, UnderWay
+from engine.trace import Arrival, Trace, Trip, UnderWay, WholeTrace
 from engine.turns import PIECE
 
 
@@ -73,6 +75,8 @@ async def run(job: Job, plan: Plan, lane: Lane, trace: Trace, now: float) -> Out
                 if plan.finished or (plan.has_ready and not lane.has_results):
                     continue
             arrived = await lane.results()
+            if _take_in_whole(arrived, plan, trace):
+                break
             ready = take_in(arrived, plan, trace)
             since = arrived[-1][2].replied_at
             _tell_refused(plan, trace, since)
@@ -101,6 +105,30 @@ def take_in(arrived: Iterable[Arrival], plan: Plan, trace: Trace) -> list[Operat
             if following is not None:
                 ready[following] = None
     return [plan.operation(index) for index in ready]
+
+
+def _take_in_whole(arrived: Iterable[Arrival], plan: Plan, trace: Trace) -> bool:
+    """Take in what came if it is all results of a job; which waited for which does not matter then.
+
+    Return `False`, and change nothing, if it is not: some came before, are to come, or have failed.
+    """
+    if not isinstance(trace, WholeTrace) or trace.results:
+        return False
+    results: dict[int, Result] = {}
+    trips: dict[int, Trip] = {}
+    for operation, came, trip, _ in arrived:
+        if isinstance(came, list):
+            part = dict(came)
+            results |= part
+            trips |= dict.fromkeys(part, trip)
+        else:
+            results[operation.index] = came
+            trips[operation.index] = trip
+    if len(results) < len(plan) or OperationFailed in map(type, results.values()):
+        return False
+    trace.came_whole(results, trips)
+    plan.complete_whole(cast(dict[int, Number], results))
+    return True
 
 
 def _tell_refused(plan: Plan, trace: Trace, since: float) -> None:

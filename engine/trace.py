@@ -110,6 +110,11 @@ class WholeTrace(msgspec.Struct, gc=False):
         self.results[index] = result
         self.trips[index] = trip
 
+    def came_whole(self, results: dict[int, Result], trips: dict[int, Trip]) -> None:
+        """Take the results of all operations at once."""
+        self.results = results
+        self.trips = trips
+
     def refused(self, operation: Operation, failure: OperationFailed, _since: float) -> None:
         """Take the failure of an operation that no worker was asked for."""
         self.results[operation.index] = failure
