@@ -252,7 +252,8 @@ class Engine:
     async def cancel(self, job_id: JobId) -> Job:
         """Finish a job with the error `cancelled`, unless it has finished before."""
         job = await self.job(job_id)
-        return await self._finish(job, Outcome(error="cancelled", detail="cancelled by a client"))
+        outcome = Outcome(error="cancelled", detail="cancelled by a client")
+        return await self._finish(job, outcome, is_cancelled=True)
 
     async def operations(self, job_id: JobId) -> JobOperations:
         """Return what is known of the operations of a job. Raises `JobNotFound`, `TraceNotKept`."""
@@ -458,8 +459,11 @@ class Engine:
                 self._traces.end(job.job_id)
             plan = await self._planner.plan(job.task)
 
-    async def _finish(self, job: Job, outcome: Outcome) -> Job:
-        """Store the outcome, unless another one came first; return the job as it ended."""
+    async def _finish(self, job: Job, outcome: Outcome, *, is_cancelled: bool = False) -> Job:
+        """Store the outcome, unless another one came first; return the job as it ended.
+
+        To be called by the job's own coroutine, or, if it `is_cancelled`, by another one.
+        """
         now = self._clock.wall()
         crash_point("finish.computed")
         while True:
@@ -479,7 +483,7 @@ class Engine:
         # coroutine may be on its way out still, be it by its own end or by being cancelled. It may
         # also have begun while the outcome was stored: so it is looked for here, and not before.
         running = self._running.pop(job.job_id, None)
-        if running is not None and running is not asyncio.current_task():
+        if running is not None and is_cancelled:
             running.cancel()
         if log.isEnabledFor(logging.DEBUG):
             log.debug("job %d has finished", job.job_id, extra=self._about(job.job_id))
