@@ -5,7 +5,8 @@
 
 The loop owns what waits; the thread knows one group at a time. There is no timer: while a group
 commits, the next one gathers, so it is one write when there is little to do and hundreds when
-there is much. Nobody is answered before the commit, and a read shows only what was committed.
+there is much. Nobody is answered before the commit, and a read shows only what was committed. Of
+many that one commit answers, some go on in each turn of the loop.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from engine.store.transaction import Add, Finish, Prune, Write
 
 GROUP_ROWS = 1_000  # about 10 ms of work: what a read has to wait for, at most twice
 GROUP_BYTES = 8 * 1024 * 1024  # and as long, with large tasks
+TOLD_AT_ONCE = 32  # callers, in one turn of the loop: each goes on then, for up to 0.3 ms
 PRUNED_AT_ONCE = 64  # jobs forgotten in one group: 2 ms of work
 
 Read = Callable[[Database], object]
@@ -56,6 +58,8 @@ class SqliteStore:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
         self._closing: asyncio.Future[None] | None = None
+        self._answered: deque[tuple[_Call, object]] = deque()  # by the thread, and not told
+        self._is_telling = False
 
     async def broke(self) -> None:
         """Return when the store has failed for good."""
@@ -164,13 +168,9 @@ class SqliteStore:
         if self._database.broken:
             self.broken = True
             self._broke.set()
-        for call, answer in zip(group, answers, strict=True):
-            if call.done.done():
-                continue  # its caller is gone
-            if isinstance(answer, Exception):
-                call.done.set_exception(answer)
-            else:
-                call.done.set_result(answer)
+        self._answered.extend(zip(group, answers, strict=True))
+        if not self._is_telling:
+            self._tell()
         if self._waiting:
             self._hand_over()
             return
@@ -179,8 +179,24 @@ class SqliteStore:
         if self._closing is not None:
             self._groups.put(None)
 
+    def _tell(self) -> None:
+        """Answer some callers, and the rest in turns of the loop to come: each goes on in one."""
+        for _ in range(min(TOLD_AT_ONCE, len(self._answered))):
+            call, answer = self._answered.popleft()
+            if call.done.done():
+                continue  # its caller is gone
+            if isinstance(answer, Exception):
+                call.done.set_exception(answer)
+            else:
+                call.done.set_result(answer)
+        self._is_telling = bool(self._answered)
+        if self._is_telling:
+            asyncio.get_running_loop().call_soon(self._tell)
+
     def _closed(self) -> None:
-        if self._closing is not None:
+        if self._is_telling:
+            asyncio.get_running_loop().call_soon(self._closed)
+        elif self._closing is not None:
             self._closing.set_result(None)
 
     # The thread's side

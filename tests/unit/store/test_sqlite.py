@@ -21,7 +21,7 @@ from engine.store.base import Counts, NewJob
 from engine.store.database import FILE, Database
 from engine.store.rows import PAGE, UNFINISHED
 from engine.store.schema import APPLICATION_ID, MIGRATIONS
-from engine.store.sqlite import GROUP_ROWS, SqliteStore
+from engine.store.sqlite import GROUP_ROWS, TOLD_AT_ONCE, SqliteStore
 from engine.store.transaction import Value
 
 T = TypeVar("T")
@@ -224,6 +224,29 @@ def test_all_that_is_asked_in_one_turn_is_one_commit(tmp_path: Path) -> None:
         assert database.commits == [GROUP_ROWS, GROUP_ROWS + 1]
 
     run(SqliteStore(tmp_path, lambda _: database), law)
+
+
+def test_of_many_that_one_commit_answers_some_go_on_in_each_turn_of_the_loop(
+    tmp_path: Path,
+) -> None:
+    """Each has something to do then, and whoever is not among them is to be served in between."""
+
+    async def law(store: SqliteStore) -> None:
+        told: list[int] = []  # of each: in which turn
+
+        async def asking() -> None:
+            await added(store, "1")
+            told.append(turn)
+
+        turn, everybody = 0, asyncio.gather(*(asking() for _ in range(3 * TOLD_AT_ONCE + 1)))
+        while not everybody.done():
+            await asyncio.sleep(0)
+            turn += 1
+        first = min(told)
+        expected = [first, first + 1, first + 2] * TOLD_AT_ONCE + [first + 3]
+        assert sorted(told) == sorted(expected)
+
+    run(SqliteStore(tmp_path), law)
 
 
 def test_what_concerns_one_job_is_one_statement_that_commits_by_itself(tmp_path: Path) -> None:
