@@ -8,7 +8,8 @@ whose.
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Protocol
 
 import msgspec
@@ -80,7 +81,7 @@ class Lane:
         return bool(self._arrived)
 
     async def results(self) -> Sequence[Arrival]:
-        """Wait until something came back, and return it, each operation once.
+        """Wait until something came back, and return it, each operation that was put once.
 
         Of much that came, the first part is returned, in a turn that has room for it: whole calls,
         since what followed others aboard stands behind the last of those. Raises `ResultsWithdrawn`
@@ -89,9 +90,9 @@ class Lane:
         if not self._arrived:
             self._arrival = asyncio.get_running_loop().create_future()
             await self._arrival
-        part = self._first_part()
-        if part >= PIECE:
-            await self._turns.take(part)
+        part, results = self._first_part()
+        if results >= PIECE:
+            await self._turns.take(results)
         self._refuse_if_spoilt()
         arrived = self._arrived
         if isinstance(arrived, deque):
@@ -99,13 +100,17 @@ class Lane:
         self._arrived = []
         return arrived
 
-    def _first_part(self) -> int:
-        """Return how much of what came is to be taken in first: whole calls."""
-        arrived = self._arrived
-        part = min(PIECE, len(arrived))
-        while part < len(arrived) and arrived[part][2] is arrived[part - 1][2]:
+    def _first_part(self) -> tuple[int, int]:
+        """Return how much of what came is to be taken in first, and how many results that is."""
+        part = results = 0
+        trip = None
+        for arrival in self._arrived:
+            if results >= PIECE and arrival.trip is not trip:
+                break
             part += 1
-        return part
+            results += len(arrival.results)
+            trip = arrival.trip
+        return part, results
 
     def _refuse_if_spoilt(self) -> None:
         if self._is_spoilt:
@@ -131,21 +136,28 @@ class Lane:
         """Whether any result is still wanted."""
         return 1 in self._awaited
 
-    def deliver(
-        self,
-        operation: Operation,
-        came: Result | list[tuple[int, Result]],
-        trip: Trip,
-        since: float,
-    ) -> None:
-        """Take a result in, unless one came before it or nobody waits for it any more.
+    def deliver(self, arrival: Arrival) -> None:
+        """Take results in, but those that came before, or that nobody waits for any more.
 
-        With an operation that others followed in its call, their results, by index, come behind it.
+        What followed others comes with the last of those, or not at all.
         """
-        if self._awaited[operation.index]:
-            self._awaited[operation.index] = 0
-            self._arrived.append((operation, came, trip, since))
-            self._wake()
+        awaited, put = self._awaited, arrival.put
+        own = arrival.results[:put]
+        wanted = [came for came in own if awaited[came[0]]]
+        if not wanted:
+            return
+        for index, _ in wanted:
+            awaited[index] = 0
+        if len(wanted) < put:
+            followed = arrival.results[put:] if wanted[-1] is own[-1] else ()
+            arrival = Arrival((*wanted, *followed), len(wanted), arrival.trip, arrival.since)
+        self._arrived.append(arrival)
+        self._wake()
+
+    def deliver_alone(self, operation: Operation, result: Result, trip: Trip, since: float) -> None:
+        """Take in what came of one operation, told with what was tried before."""
+        own = self.with_history(trip, operation)
+        self.deliver(Arrival([(operation.index, result)], 1, own, since))
 
     def _wake(self) -> None:
         if self._arrival is not None and not self._arrival.done():
@@ -175,7 +187,7 @@ class Call:
     The load begins with `retries` operations that were tried before.
     """
 
-    __slots__ = ("hedged", "is_quick", "load", "retries", "sent_at", "spans", "steps", "worker")
+    __slots__ = ("hedged", "is_quick", "load", "retries", "runs", "sent_at", "steps", "worker")
 
     def __init__(self, worker: Worker, load: Load, retries: int, sent_at: float) -> None:
         self.worker = worker
@@ -185,14 +197,14 @@ class Call:
         self.hedged = False
         self.is_quick = False  # as its worker is, when it is sent
         self.steps: list[Step] = [operation for _, operation, _ in load]
-        # With links aboard: of each of the load, how many steps begin with it. The links stand
-        # behind the last of those that they wait for.
-        self.spans: list[int] = []
+        # With links aboard: runs of the load, each of what became ready together in one lane, by
+        # how many are in it and how many steps that is. The links of a run stand behind it.
+        self.runs: list[tuple[int, int]] = []
 
     def take_chains_aboard(self, limit: int) -> None:
         """Let what waits in a long chain follow, up to `limit` operations in all."""
         room, takes = limit - len(self.load), self.worker.operations
-        self.steps, self.spans = [], []
+        self.steps, self.runs = [], []
         for place, (lane, operation, _) in enumerate(self.load):
             links: list[Link] = []
             fusion = lane.fusion
@@ -203,7 +215,7 @@ class Call:
             ):
                 links = fusion.chain(operation.index, len(self.steps), room, takes)
                 room -= len(links)
-            self.spans.append(1 + len(links))
+            self.runs.append((1, 1 + len(links)))
             self.steps.append(operation)
             self.steps += links
 
@@ -214,19 +226,20 @@ class Call:
         """
         room, takes = limit - len(self.load), self.worker.operations
         self.steps = self.steps[: self.retries]
-        self.spans = [1] * len(self.load)
-        place, end = self.retries, len(self.load)
-        while place < end:
-            lane = self.load[place][0]
-            first = len(self.steps)
-            while place < end and self.load[place][0] is lane:
-                self.steps.append(self.load[place][1])
-                place += 1
-            indexes = [step.index for step in self.steps[first:]]
-            links = lane.fusion.links(indexes, first, room, takes)
+        self.runs = [(1, 1)] * self.retries
+        for lane, entries in groupby(self.load[self.retries :], key=itemgetter(0)):
+            run = list(entries)
+            ready = [operation for _, operation, _ in run]
+            indexes = [operation.index for operation in ready]
+            links = lane.fusion.links(indexes, len(self.steps), room, takes)
             room -= len(links)
-            self.spans[place - 1] += len(links)
+            self.steps += ready
             self.steps += links
+            count = len(run)
+            if run[0][2] < run[-1][2]:  # they became ready one after the other
+                self.runs += [(1, 1)] * (count - 1)
+                count = 1
+            self.runs.append((count, count + len(links)))
 
     def context(self) -> dict[str, str]:
         """Return the trace context of the only job that has operations aboard.
@@ -240,7 +253,7 @@ class Call:
 
     def links(self) -> Iterator[tuple[Lane, Link]]:
         """Iterate over the operations that only travel along, and whose they are."""
-        if self.spans:
+        if self.runs:
             for (lane, _, _), steps in zip(self.load, self._portions(), strict=True):
                 for link in steps[1:]:
                     assert isinstance(link, Link)  # noqa: S101  # the load is the others
@@ -254,14 +267,26 @@ class Call:
                 for step in aboard:
                     yield UnderWay(step, since, self.worker.name, self.sent_at, failed)
 
-    def arrivals(self, results: list[Result]) -> Iterable[Result | list[tuple[int, Result]]]:
-        """Return what came for each operation of the load, and behind it for what followed it."""
-        if not self.spans:
-            return results
-        came = zip([step.index for step in self.steps], results, strict=True)
-        return [list(islice(came, span)) if span > 1 else next(came)[1] for span in self.spans]
+    def arrivals(self, results: list[Result], trip: Trip) -> Iterator[tuple[Lane, Arrival]]:
+        """Yield what came for each lane: run by run. What was tried before has its history."""
+        came = list(zip([step.index for step in self.steps], results, strict=True))
+        place = begin = 0
+        for count, span in self.runs or self._runs():
+            lane, operation, since = self.load[place]
+            place, end = place + count, begin + span
+            own = lane.with_history(trip, operation) if place <= self.retries else trip
+            yield lane, Arrival(came[begin:end], count, own, since)
+            begin = end
+
+    def _runs(self) -> list[tuple[int, int]]:
+        """Return the runs of a load that nothing follows."""
+        fresh = groupby(self.load[self.retries :], key=itemgetter(0, 2))
+        counts = [len(list(entries)) for _, entries in fresh]
+        return [(1, 1)] * self.retries + [(count, count) for count in counts]
 
     def _portions(self) -> Iterator[list[Step]]:
+        """Iterate over the steps that begin with each of the load."""
         following = iter(self.steps)
-        for span in self.spans or [1] * len(self.load):
-            yield list(islice(following, span))
+        for count, span in self.runs or self._runs():
+            for place in range(count):
+                yield list(islice(following, 1 if place < count - 1 else span - place))

@@ -374,10 +374,8 @@ class Dispatcher:
             if self._verification is not None:
                 self._verify(self._verification, call, results, trip)
             else:
-                for entry, came in zip(call.load, call.arrivals(results), strict=True):
-                    lane, operation, since = entry
-                    own = lane.with_history(trip, operation) if call.retries else trip
-                    lane.deliver(operation, came, own, since)
+                for lane, arrival in call.arrivals(results, trip):
+                    lane.deliver(arrival)
             crash_point("dispatch.delivered")
 
     # When its word is not enough
@@ -402,7 +400,7 @@ class Dispatcher:
                 self._convict(verification, liar, lie, trip.replied_at)
             if verdict.by_master:
                 self._say_alone(trip.replied_at)
-            lane.deliver(operation, verdict.result, lane.with_history(trip, operation), since)
+            lane.deliver_alone(operation, verdict.result, trip, since)
 
     def _ask_another(self, entry: Entry, worker: Worker) -> None:
         lane, operation, _ = entry
@@ -511,7 +509,7 @@ class Dispatcher:
             if failure is None:
                 innocent.append((lane, operation, since))
             else:
-                lane.deliver(operation, failure, lane.with_history(trip, operation), since)
+                lane.deliver_alone(operation, failure, trip, since)
         return innocent
 
     def _try_again(self, call: Call, load: Load, error: WorkerError) -> None:
@@ -530,7 +528,7 @@ class Dispatcher:
                 )
             except OperationFailed as failure:
                 trip = Trip(worker.name, call.sent_at, now, reason=error.reason)
-                lane.deliver(operation, failure, lane.with_history(trip, operation), since)
+                lane.deliver_alone(operation, failure, trip, since)
             else:
                 if attempts.copies and worker.key in attempts.dead:
                     attempts.copies -= 1  # whether the other one dies too is to be seen first

@@ -30,9 +30,8 @@ class Lane(Protocol):
         ...
 
     async def results(self) -> Sequence[Arrival]:
-        """Wait until something came back, and return what did, each operation once.
+        """Wait until something came back, and return what did, each operation that was put once.
 
-        Those of operations that travelled with one come in a list behind its own, by their index.
         Raises `ResultsWithdrawn` when what came before cannot be believed any more.
         """
         ...
@@ -78,7 +77,7 @@ async def run(job: Job, plan: Plan, lane: Lane, trace: Trace, now: float) -> Out
             if _take_in_whole(arrived, plan, trace):
                 break
             ready = take_in(arrived, plan, trace)
-            since = arrived[-1][2].replied_at
+            since = arrived[-1].trip.replied_at
             _tell_refused(plan, trace, since)
             if ready:
                 await lane.put(ready, since)
@@ -90,17 +89,18 @@ async def run(job: Job, plan: Plan, lane: Lane, trace: Trace, now: float) -> Out
 def take_in(arrived: Iterable[Arrival], plan: Plan, trace: Trace) -> list[Operation]:
     """Tell plan and trace what came; return the operations that are ready by it, and new."""
     ready: dict[int, None] = {}
-    for operation, came, trip, since in arrived:
-        first = operation.index
-        for index, result in came if isinstance(came, list) else ((first, came),):
-            if index == first:
-                trace.came(index, result, trip, since)
+    for arrival in arrived:
+        put, trip = arrival.put, arrival.trip
+        for index, result in arrival.results:
+            if put:
+                put -= 1
+                trace.came(index, result, trip, arrival.since)
             elif index in ready:
                 # It was never ready at the master: it came with what it waited for.
                 del ready[index]
                 trace.came(index, result, trip, trip.sent_at)
             else:
-                continue  # it waits for an operation that failed, or was sent by itself before
+                continue  # it waits for an operation that failed, or was put itself before
             following = plan.complete(index, result)
             if following is not None:
                 ready[following] = None
@@ -116,14 +116,10 @@ def _take_in_whole(arrived: Iterable[Arrival], plan: Plan, trace: Trace) -> bool
         return False
     results: dict[int, Result] = {}
     trips: dict[int, Trip] = {}
-    for operation, came, trip, _ in arrived:
-        if isinstance(came, list):
-            part = dict(came)
-            results |= part
-            trips |= dict.fromkeys(part, trip)
-        else:
-            results[operation.index] = came
-            trips[operation.index] = trip
+    for arrival in arrived:
+        part = dict(arrival.results)
+        results |= part
+        trips |= dict.fromkeys(part, arrival.trip)
     if len(results) < len(plan) or OperationFailed in map(type, results.values()):
         return False
     trace.came_whole(results, trips)

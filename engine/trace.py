@@ -16,7 +16,7 @@ not look into: records that say so, and dictionaries of nothing but such and num
 
 import heapq
 from collections import Counter, OrderedDict, deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple, cast
 
@@ -59,9 +59,16 @@ class Trip(msgspec.Struct, frozen=True, gc=False):
     reason: str | None = None
 
 
-# What a lane hands to its pipeline: an operation, its result (if others followed it, a list of
-# indexes and results, its own first), the trip that brought it, and since when it was ready.
-Arrival = tuple[Operation, Result | list[tuple[int, Result]], Trip, float]
+class Arrival(msgspec.Struct, frozen=True, gc=False):
+    """What a call brought for one job: of some operations, by their indexes, the results.
+
+    The first `put` of them had been put, and were ready `since` then; the others followed them.
+    """
+
+    results: Sequence[tuple[int, Result]]
+    put: int
+    trip: Trip
+    since: float
 
 
 class UnderWay(NamedTuple):

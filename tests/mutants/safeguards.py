@@ -82,8 +82,8 @@ SAFEGUARDS = (
         UNIT + "/test_calls.py::test_of_two_answers_to_an_operation_the_first_one_counts",
         (
             "engine/calls.py",
-            "        if self._awaited[operation.index]:\n",
-            "        if True:\n",
+            "wanted = [came for came in own if awaited[came[0]]]",
+            "wanted = list(own)",
         ),
     ),
     without(

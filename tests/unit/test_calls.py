@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from engine.calls import Lane
+from engine.calls import Call, Lane
 from engine.errors import ResultsWithdrawn
 from engine.expression.parser import parse
 from engine.fusion import Fusion
 from engine.job import JobId, Operation
 from engine.plan import Plan
-from engine.trace import Trip
+from engine.standing import Abilities, Worker, WorkerKey
+from engine.trace import Arrival, FailedAttempt, Trip
 from engine.turns import LINGER, PIECE, ROOM, SHORT_ROOM, Turns
 from tests.builders import an_operation, operations
 
@@ -50,9 +51,89 @@ def test_of_two_answers_to_an_operation_the_first_one_counts() -> None:
     async def main() -> None:
         operation = an_operation()
         lane = await a_lane(operation)
-        lane.deliver(operation, 3, FIRST, 0.0)
-        lane.deliver(operation, 3, SECOND, 0.0)
-        assert await lane.results() == [(operation, 3, FIRST, 0.0)]
+        lane.deliver_alone(operation, 3, FIRST, 0.0)
+        lane.deliver_alone(operation, 3, SECOND, 0.0)
+        assert await lane.results() == [Arrival([(operation.index, 3)], 1, FIRST, 0.0)]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("before", "came"), [(0, [(1, 3), (2, 5), (3, 8)]), (1, [(0, 3)])], ids=["first", "last"]
+)
+def test_what_followed_others_comes_with_the_last_of_them_or_not_at_all(
+    before: int, came: list[tuple[int, int]]
+) -> None:
+    """If that one came before, what it made ready was put by then, and is on its way itself."""
+
+    async def main() -> None:
+        two = operations(2)
+        lane = await a_lane(*two, *operations(4)[2:])
+        lane.deliver_alone(two[before], 3, FIRST, 0.0)
+        lane.deliver(Arrival([(0, 3), (1, 3), (2, 5), (3, 8)], 2, SECOND, 0.0))
+        _, second = await lane.results()
+        assert (list(second.results), second.put) == (came, 1)
+
+    asyncio.run(main())
+
+
+ALL_FOUR = Abilities(frozenset({"sum", "sub", "mul", "div"}))
+
+
+def a_call(*load: tuple[Lane, Operation, float], retries: int = 0) -> Call:
+    """Return a call that carries a load."""
+    return Call(Worker(WorkerKey("w1", "http://w1"), ALL_FOUR, 0.0), list(load), retries, 1.0)
+
+
+async def a_planned_lane(job_id: int, task: str) -> tuple[Lane, list[Operation]]:
+    """Return a lane that awaits what is ready in a task, and those operations."""
+    plan = Plan(parse(task))
+    lane, ready = Lane(JobId(job_id), NoQueue(), plan.fusion, Turns()), plan.ready()
+    await lane.put(ready, 0.0)
+    return lane, ready
+
+
+def test_what_became_ready_together_comes_together_with_what_followed_it() -> None:
+    """Job by job; in a call that took all aboard and in one that did not."""
+
+    async def main() -> None:
+        one, (a, b) = await a_planned_lane(1, "(1+2)*(3-4)/5")
+        other, (c,) = await a_planned_lane(2, "6+7")
+        call = a_call((one, a, 0.0), (one, b, 0.0), (other, c, 0.5))
+        plain = list(call.arrivals([3, -1, 13], FIRST))
+        assert plain == [
+            (one, Arrival([(0, 3), (1, -1)], 2, FIRST, 0.0)),
+            (other, Arrival([(0, 13)], 1, FIRST, 0.5)),
+        ]
+        call.take_all_aboard(10)
+        whole = list(call.arrivals([3, -1, -3, -0.6, 13], FIRST))
+        assert whole == [
+            (one, Arrival([(0, 3), (1, -1), (2, -3), (3, -0.6)], 2, FIRST, 0.0)),
+            (other, Arrival([(0, 13)], 1, FIRST, 0.5)),
+        ]
+
+    asyncio.run(main())
+
+
+def test_what_became_ready_one_after_the_other_comes_apart_and_what_followed_with_the_last() -> (
+    None
+):
+    """So that of each is known how long it waited, and of a retry what was tried before."""
+
+    async def main() -> None:
+        one, (a, b) = await a_planned_lane(1, "(1+2)*(3-4)/5")
+        call = a_call((one, a, 0.0), (one, b, 0.5))
+        apart = [Arrival([(0, 3)], 1, FIRST, 0.0), Arrival([(1, -1)], 1, FIRST, 0.5)]
+        assert [arrival for _, arrival in call.arrivals([3, -1], FIRST)] == apart
+        call.take_all_aboard(10)
+        last = Arrival([(1, -1), (2, -3), (3, -0.6)], 1, FIRST, 0.5)
+        arrivals = [arrival for _, arrival in call.arrivals([3, -1, -3, -0.6], FIRST)]
+        assert arrivals == [apart[0], last]
+        failed = FailedAttempt("w2", "unreachable")
+        one.remember(a, failed)
+        again = a_call((one, a, 0.0), (one, b, 0.0), retries=1)
+        trips = [arrival.trip for _, arrival in again.arrivals([3, -1], FIRST)]
+        assert [trip.failed for trip in trips] == [(failed,), ()]
 
     asyncio.run(main())
 
@@ -106,13 +187,13 @@ def test_much_comes_back_in_pieces_and_nothing_is_lost() -> None:
         many = operations(5 * PIECE + 1)
         lane = await a_lane(*many)
         for operation in many:
-            lane.deliver(operation, 3, Trip("w1", 1.0, 2.0), 0.0)
+            lane.deliver_alone(operation, 3, Trip("w1", 1.0, 2.0), 0.0)
         came = []
         while len(came) < len(many):
             arrived = await lane.results()
             assert len(arrived) <= PIECE
-            came += [operation for operation, *_ in arrived]
-        assert came == many
+            came += [index for arrival in arrived for index, _ in arrival.results]
+        assert came == [operation.index for operation in many]
 
     asyncio.run(main())
 
@@ -125,7 +206,7 @@ def test_what_one_call_brought_comes_in_one_piece() -> None:
         lane = await a_lane(*many)
         for operation in many:
             trip = SECOND if 10 <= operation.index < 3 * PIECE else Trip("w1", 1.0, 2.0)
-            lane.deliver(operation, 3, trip, 0.0)
+            lane.deliver_alone(operation, 3, trip, 0.0)
         sizes = []
         while sum(sizes) < len(many):
             sizes.append(len(await lane.results()))
@@ -142,7 +223,7 @@ def test_nothing_that_came_is_used_once_a_lie_is_known_though_it_waits_for_its_t
         lane = Lane(JobId(1), NoQueue(), a_fusion(len(many)), turns)
         await lane.put(many, 0.0)
         for operation in many:
-            lane.deliver(operation, 3, FIRST, 0.0)
+            lane.deliver_alone(operation, 3, FIRST, 0.0)
         await turns.take(ROOM)
         other = asyncio.ensure_future(turns.take(ROOM))  # and another one's comes first
         waiting = asyncio.ensure_future(lane.results())

@@ -14,7 +14,7 @@ from engine.job import Number, Operation
 from engine.messages import Computation, Item
 from engine.pipeline import take_in
 from engine.plan import Plan
-from engine.trace import Trip, WholeTrace
+from engine.trace import Arrival, Trip, WholeTrace
 from tests.expressions import exact, oracle, random_expression
 
 ALL_FOUR = frozenset({"sum", "sub", "mul", "div"})
@@ -155,12 +155,9 @@ def computed_in_parts(text: str, random: Random) -> Number | str:
         results: list[Result] = []
         for step in [*asked, *links]:
             results.append(answered(step, results))
-        *alone, last = zip(asked, results, strict=False)
-        came = [(step.index, result) for step, result in zip(links, results[count:], strict=True)]
-        arrived = [(operation, result, trip, 0.0) for operation, result in alone]
-        ready += take_in(
-            [*arrived, (last[0], [(last[0].index, last[1]), *came], trip, 0.0)], plan, trace
-        )
+        indexes = [step.index for step in (*asked, *links)]
+        came = list(zip(indexes, results, strict=True))
+        ready += take_in([Arrival(came, len(asked), trip, 0.0)], plan, trace)
     if plan.failure is not None:
         return plan.failure[1].code
     assert plan.answer is not None

@@ -34,7 +34,9 @@ class SumLane:
     async def put(self, operations: Sequence[Operation], since: float) -> None:
         """Compute at once."""
         trip = Trip("w1", since, since, 0.0)
-        self._arrivals += [(one, sum(one.operands), trip, since) for one in operations]
+        self._arrivals += [
+            Arrival([(one.index, sum(one.operands))], 1, trip, since) for one in operations
+        ]
 
     @property
     def has_results(self) -> bool:

@@ -29,7 +29,9 @@ class QuickLane:
     async def put(self, operations: Sequence[Operation], since: float) -> None:
         """Compute at once."""
         self.put_in_all += len(operations)
-        self._arrivals += [(one, came_of(one), TRIP, since) for one in operations]
+        self._arrivals += [
+            Arrival([(one.index, came_of(one))], 1, TRIP, since) for one in operations
+        ]
         self.most = max(self.most, len(self._arrivals))
 
     @property
@@ -55,12 +57,11 @@ class WholeLane(QuickLane):
         self._results = all_results(Plan(parse(task)))
 
     async def put(self, operations: Sequence[Operation], since: float) -> None:
-        """Let all that has not been put follow the last of these."""
-        await super().put(operations, since)
-        own = {operation.index for operation in operations}
-        last, result, *_ = self._arrivals.pop()
-        along = [(index, came) for index, came in self._results.items() if index not in own]
-        self._arrivals.append((last, [(last.index, result), *along], TRIP, since))
+        """Let all that has not been put follow these."""
+        own = [(operation.index, came_of(operation)) for operation in operations]
+        indexes = dict(own)
+        along = [(index, came) for index, came in self._results.items() if index not in indexes]
+        self._arrivals.append(Arrival([*own, *along], len(own), TRIP, since))
 
 
 def came_of(operation: Operation) -> Result:
