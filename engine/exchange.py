@@ -92,8 +92,8 @@ def _results(items: Sequence[ComputedItem], steps: Sequence[Step]) -> list[Resul
         # By value: a language with one kind of number may write 2 for 2.0. What it then computes
         # is the examination's business.
         is_answer = item.operation == step.name and item.op1 == op1 and item.op2 == op2
-        if is_answer and item.result is not UNSET:
-            results.append(item.result)
+        if is_answer and (result := item.result) is not UNSET:
+            results.append(result)
         else:
             results.append(_failed(item, step.name, op1, op2))
     return results

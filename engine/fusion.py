@@ -113,7 +113,7 @@ class Fusion:
         waiting: dict[int, int] = {}  # by the place that it goes to: the item with the result
         links: list[Link] = []
         for item, index in enumerate(aboard, start=first):  # it grows with each link
-            if len(links) >= at_most:
+            if at_most <= 0:
                 break
             place = destinations[index]
             if place < 0:
@@ -140,6 +140,7 @@ class Fusion:
             )
             links.append(Link(waits, name, asked, self._columns[waits]))
             aboard.append(waits)
+            at_most -= 1
         return links
 
     def _leads_on(self, place: int) -> bool:

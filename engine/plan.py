@@ -126,8 +126,9 @@ class Plan:
         begin = self._handed_out
         end = len(self._ready) if at_most is None else begin + at_most
         self._handed_out = end
-        asked = self._may_be_asked_for
-        return [self.operation(index) for index in self._ready[begin:end] if asked(index)]
+        names, may_divide = self.names, self._may_divide
+        ready = self._ready[begin:end]
+        return [self.operation(one) for one in ready if names[one] != "div" or may_divide(one)]
 
     def operation(self, index: int) -> Operation:
         """Return an operation that is ready, as a worker is asked for it."""
@@ -170,7 +171,7 @@ class Plan:
         if operands[destination ^ 1] is None:
             return None
         waiting = destination >> 1
-        if self.names[waiting] == "div" and not self._may_be_asked_for(waiting):
+        if self.names[waiting] == "div" and not self._may_divide(waiting):
             return None
         return waiting
 
@@ -191,12 +192,12 @@ class Plan:
             self._to_come -= waiting < self._cut
             waiting = self.parent(waiting)
 
-    def _may_be_asked_for(self, index: int) -> bool:
-        """Return whether an operation whose operands are known is ready; if not, fail it at once.
+    def _may_divide(self, index: int) -> bool:
+        """Return whether a division whose operands are known is ready; if not, fail it at once.
 
         No worker is ever asked to divide by a known zero: a plain one could only answer 500.
         """
-        if self.names[index] != "div" or self._operands[2 * index + 1] != 0:
+        if self._operands[2 * index + 1] != 0:
             return True
         operation = self.operation(index)
         # An overflow, if the dividend is too large.
