@@ -236,7 +236,7 @@ class Call:
             self.steps += ready
             self.steps += links
             count = len(run)
-            if run[0][2] < run[-1][2]:  # they became ready one after the other
+            if run[0][2] != run[-1][2]:  # they became ready one after the other
                 self.runs += [(1, 1)] * (count - 1)
                 count = 1
             self.runs.append((count, count + len(links)))

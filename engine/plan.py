@@ -182,8 +182,11 @@ class Plan:
 
     def _fail(self, index: int, failure: OperationFailed) -> None:
         if index < self._cut:
+            if self.failure is None:
+                self._to_come = self._decided.count(OPEN, 0, index)
+            else:
+                self._to_come -= 1 + self._decided.count(OPEN, index + 1, self._cut)
             self._cut = index
-            self._to_come = self._decided.count(OPEN, 0, index)
             self.failure = (index, failure)
         # What waits for it has a larger number, and does not matter, but in a run that is a tree.
         waiting = self.parent(index) if self._is_regrouped else None
