@@ -10,7 +10,6 @@ at once begins while it is stored (`headstart.py`), which changes none of these.
 """
 
 import asyncio
-import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -92,7 +91,7 @@ class Engine:
         self.on_change: Callable[[Job], None] | None = None  # told of new and of finished jobs
         self._trace_parents: dict[JobId, str] = {}  # of unfinished jobs that came with one
         self._traces = Traces(jobs.trace_operations)
-        self._running: dict[JobId, asyncio.Task[None]] = {}
+        self._running: dict[JobId, tuple[asyncio.Task[None], Entry]] = {}
         self._head_starts = HeadStarts(self._traces.drop)
         self._begin_soon = False
         self._submitting = 0
@@ -125,7 +124,8 @@ class Engine:
     async def stop(self) -> None:
         """Stop every job where it is and close the store: unfinished ones resume at a start."""
         self.drain()
-        tasks = [*self._running.values(), *self._head_starts.tasks, *self._background]
+        running = [task for task, _ in self._running.values()]
+        tasks = [*running, *self._head_starts.tasks, *self._background]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -397,13 +397,16 @@ class Engine:
             self._room.set()
 
     def _follow(self, entry: Entry, task: "asyncio.Task[None]") -> None:
-        self._running[entry.job.job_id] = task
-        task.add_done_callback(functools.partial(self._ended, entry))
+        self._running[entry.job.job_id] = task, entry
 
-    def _ended(self, entry: Entry, _task: "asyncio.Task[None]") -> None:
-        self._running.pop(entry.job.job_id, None)
+    def _ended(self, job_id: JobId) -> "asyncio.Task[None] | None":
+        """Make room for another job if this one ran; return what carried it through."""
+        if job_id not in self._running:
+            return None
+        task, entry = self._running.pop(job_id)
         self._admission.ended(entry)
         self._begin_later()
+        return task
 
     def _begin_later(self) -> None:
         if not self._begin_soon:
@@ -433,6 +436,7 @@ class Engine:
                     job.job_id,
                     extra=self._about(job.job_id),
                 )
+                self._ended(job.job_id)
 
     async def _before_deadline(self, job: Job, plan: Plan, deadline_s: float) -> Outcome:
         left = job.submitted_at + deadline_s - self._clock.wall()
@@ -482,7 +486,7 @@ class Engine:
         # In the same step in which waiters are told: whoever asks later looks in the store. Its
         # coroutine may be on its way out still, be it by its own end or by being cancelled. It may
         # also have begun while the outcome was stored: so it is looked for here, and not before.
-        running = self._running.pop(job.job_id, None)
+        running = self._ended(job.job_id)
         if running is not None and is_cancelled:
             running.cancel()
         if log.isEnabledFor(logging.DEBUG):

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+import pytest
+
 from engine.clock import LoopClock
 from engine.core import SMALL_TASK, Engine
 from engine.fusion import Fusion
@@ -42,18 +44,33 @@ class IdleExecutor:
         return IdleLane()
 
 
-def with_engine(scenario: Callable[[Engine], Awaitable[None]], turns: Turns | None = None) -> None:
+class BrokenAtFirst(IdleExecutor):
+    """An executor with a bug that the first job meets."""
+
+    def open(self, job_id: JobId, fusion: Fusion, trace_parent: str | None) -> IdleLane:
+        """Return a lane, but not to the first job."""
+        if job_id == 1:
+            raise RuntimeError("a bug")
+        return super().open(job_id, fusion, trace_parent)
+
+
+def with_engine(
+    scenario: Callable[[Engine], Awaitable[None]],
+    turns: Turns | None = None,
+    executor: IdleExecutor | None = None,
+    limits: LimitsSettings | None = None,
+) -> None:
     """Run a scenario on an engine of its own, in virtual time."""
-    turns = turns or Turns()
+    turns, limits = turns or Turns(), limits or LimitsSettings()
 
     async def main() -> None:
         engine = Engine(
             MemoryStore(),
-            IdleExecutor(),
-            Planner(JobsSettings(), LimitsSettings().task_bytes, turns),
+            executor or IdleExecutor(),
+            Planner(JobsSettings(), limits.task_bytes, turns),
             turns,
             JobsSettings(),
-            LimitsSettings(),
+            limits,
             LoopClock(),
         )
         await engine.start()
@@ -75,6 +92,37 @@ def test_who_asks_right_after_the_end_of_a_job_is_answered_at_once() -> None:
         assert asyncio.get_running_loop().time() == asked_at
 
     with_engine(scenario)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0], ids=["before its first step", "later"])
+def test_a_job_that_is_cancelled_makes_room_for_the_next_one(seconds: float) -> None:
+    """Whether its coroutine has begun or not."""
+
+    async def scenario(engine: Engine) -> None:
+        first, second = await engine.submit_many(["1+1", "2+2"])
+        assert isinstance(first, Job)
+        assert isinstance(second, Job)
+        if seconds:
+            await asyncio.sleep(seconds)
+        assert engine.is_running(first.job_id)
+        await engine.cancel(first.job_id)
+        await asyncio.sleep(1)
+        assert engine.is_running(second.job_id)
+        assert engine.running == 1
+
+    with_engine(scenario, limits=LimitsSettings(running_jobs=1))
+
+
+def test_a_job_that_stops_by_a_bug_of_ours_makes_room_for_the_next_one() -> None:
+    """It is not lost, and takes nothing from the others."""
+
+    async def scenario(engine: Engine) -> None:
+        await engine.submit_many(["1+1", "2+2"])
+        await asyncio.sleep(1)
+        assert [engine.is_running(JobId(one)) for one in (1, 2)] == [False, True]
+        assert not (await engine.job(JobId(1))).finished
+
+    with_engine(scenario, executor=BrokenAtFirst(), limits=LimitsSettings(running_jobs=1))
 
 
 def test_everybody_who_waits_for_a_job_is_told_of_its_end() -> None:
