@@ -31,8 +31,10 @@ from engine.worker.app import compute_items
 JOBS = 1_000
 WORKERS = 3
 OPERATIONS = ["sum", "sub", "mul", "div"]
-NOT_COUNTED = ("engine/worker/", "engine/arithmetic.py", "bench/")
 ROOT = Path(__file__).resolve().parent.parent
+NOT_COUNTED = tuple(
+    str(ROOT / place) for place in ("engine/worker", "engine/arithmetic.py", "bench")
+)
 SHOWN = 25  # functions
 
 _read: Reader[list[Computation] | Computation] = Reader(list[Computation] | Computation)
@@ -77,7 +79,7 @@ class Steps:
         sys.settrace(None)
 
     def _called(self, frame: FrameType, _event: str, _: object) -> Callable[..., Any] | None:
-        if any(place in frame.f_code.co_filename for place in NOT_COUNTED):
+        if frame.f_code.co_filename.startswith(NOT_COUNTED):
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         return self._stepped

@@ -22,7 +22,8 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 STEP = _compiled(f"( {_OPENING} ) ( {_NUMBER} ) ( {_CLOSING} ) ( {_OPERATOR} )")
 NUMBER, CLOSING = 2, 3  # groups of a step
 OPENING = _compiled(f"( {_OPENING} )")  # where there is no step
-BEHIND = _compiled(f"( ) ( ) ( {_CLOSING} ) ( {_OPERATOR} )")  # where the one before may go on
+# Where the one before may go on: a step without a number, and nothing before it.
+BEHIND = _compiled(f"( ) ( ) ( {_CLOSING} ) ( {_OPERATOR} )")
 
 # Whatever belongs to no token of the grammar is a token too, so that an error can name it.
 TOKEN = _compiled(rf"{_NUMBER} | [-+*/()] | [A-Za-z_][A-Za-z_0-9]* | [^\ \t\n\r]")

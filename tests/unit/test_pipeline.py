@@ -95,7 +95,8 @@ def outcome_of(task: str, lane: QuickLane, trace: WholeTrace | None = None) -> O
     """Return how a task ends."""
     plan = Plan(parse(task))
     job = Job(JobId(1), task, 0.0)
-    return asyncio.run(run(job, plan, lane, trace or WholeTrace(len(plan), 0.0), 0.0))
+    trace = WholeTrace(len(plan), 0.0) if trace is None else trace
+    return asyncio.run(run(job, plan, lane, trace, 0.0))
 
 
 def test_a_job_that_comes_whole_ends_and_is_traced_as_one_that_comes_by_parts() -> None:

@@ -249,6 +249,29 @@ def test_of_many_that_one_commit_answers_some_go_on_in_each_turn_of_the_loop(
     run(SqliteStore(tmp_path), law)
 
 
+def test_a_store_that_is_closed_has_answered_everybody(tmp_path: Path) -> None:
+    """Some are answered in turns of the loop after the last commit, and those may be long."""
+
+    async def main() -> None:
+        store = SqliteStore(tmp_path)
+        told = 0
+
+        async def asking() -> None:
+            nonlocal told
+            await added(store, "1")
+            told += 1
+            sum(range(20_000))  # goes on with something that takes longer than to close a file
+
+        await store.open()
+        everybody = asyncio.gather(*(asking() for _ in range(GROUP_ROWS)))
+        await asyncio.sleep(0)  # all of them have asked
+        await store.close()
+        assert told == GROUP_ROWS
+        await everybody
+
+    asyncio.run(main())
+
+
 def test_what_concerns_one_job_is_one_statement_that_commits_by_itself(tmp_path: Path) -> None:
     """Each statement may have to wait for the interpreter, beside a loop that never idles."""
     statements: list[str] = []
