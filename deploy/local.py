@@ -13,10 +13,13 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from queue import Queue
 from types import TracebackType
 from typing import Self
+
+from deploy.ports import held_port
 
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 30.0
@@ -134,6 +137,7 @@ class LocalCluster:
         self._arguments = tuple(master_arguments)
         self._worker_arguments = tuple(worker_arguments)
         self._port = port
+        self._held = ExitStack()  # the master's port, while there is no master
         self._echo = echo
         self._wanted = workers
         self.workers: list[Process] = []
@@ -165,22 +169,22 @@ class LocalCluster:
         return self.master.url
 
     def start_master(self, crash_at: str = "", under: Sequence[str] = ()) -> Process:
-        """Start the master, at the port that it had before if it had one.
+        """Start the master, always at the same port.
 
         With `crash_at` it dies at a crash point; if that comes before it listens, `StartFailed`.
         `under` is a command that runs it, as `prlimit` does.
         """
-        port = (getattr(self, "master", None) and self.master.port) or self._port
+        self._port = self._port or self._held.enter_context(held_port())
         self.master = Process(
             self.master_program,
-            ["--port", str(port), "--config", "config/local.yaml", *self._arguments],
+            ["--port", str(self._port), "--config", "config/local.yaml", *self._arguments],
             self._echo,
             crash_at=crash_at,
             under=under,
         )
         return self.master
 
-    def start_worker(self, *arguments: str, port: int = 0) -> Process:
+    def start_worker(self, *arguments: str) -> Process:
         """Start one more worker."""
         worker = Process(
             "worker.py",
@@ -188,7 +192,7 @@ class LocalCluster:
                 "--master",
                 self.url,
                 "--port",
-                str(port),
+                "0",
                 "--config",
                 "config/local.yaml",
                 *arguments,
@@ -206,6 +210,7 @@ class LocalCluster:
             if process is not None:
                 process.signal(signal.SIGCONT)
                 process.stop()
+        self._held.close()
 
 
 def demo(task: str, workers: int) -> int:

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 
+from deploy.ports import held_port
 from tests.documents import example
 from tests.expressions import exact, oracle, random_expression
 from tests.integration.serving import Caller, ServedMaster, a_master
 from tests.reader import EXAMPLES, EXAMPLES_PAGE
-from tests.terminal import free_ports
 
 SEED = 47
 TASKS = 500
@@ -43,18 +43,18 @@ async def running_example(
     """Run the example as a process, and give its master, whose only worker it is, and itself."""
     program = folder / EXAMPLES[language]
     program.write_text(example(EXAMPLES_PAGE, language))
-    (port,) = free_ports(1)
-    async with a_master() as master:
-        process = await asyncio.create_subprocess_exec(
-            *interpreter, str(program), f"127.0.0.1:{master.port}", str(port)
-        )
-        worker = Caller(f"http://127.0.0.1:{port}")
-        try:
-            yield master, worker
-        finally:
-            worker.close()
-            process.kill()
-            await process.wait()
+    with held_port() as port:
+        async with a_master() as master:
+            process = await asyncio.create_subprocess_exec(
+                *interpreter, str(program), f"127.0.0.1:{master.port}", str(port)
+            )
+            worker = Caller(f"http://127.0.0.1:{port}")
+            try:
+                yield master, worker
+            finally:
+                worker.close()
+                process.kill()
+                await process.wait()
 
 
 async def assert_computes_as_python_does(master: ServedMaster) -> None:

@@ -48,6 +48,7 @@ class Reader:
         """End everything, what began last first."""
         for terminal in (self._main, *reversed(self._others)):
             terminal.end()
+        self.clone.close()
 
 
 @contextmanager

@@ -11,15 +11,15 @@ import os
 import pty
 import re
 import shutil
-import socket
 import struct
 import subprocess
 import sys
 import termios
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from deploy.ports import held_port
 from tests.documents import ANY_LINES, ROOT, Command, agrees
 
 NEEDED = ("engine", "deploy", "config", "Makefile", "docker-compose.yml", ".dockerignore")
@@ -47,7 +47,9 @@ class Clone:
             else:
                 shutil.copy2(path, folder / path.name)
         self._make_environment(folder / ".venv")
-        self._ports = dict(zip(map(str, PORTS), map(str, free_ports(len(PORTS))), strict=True))
+        self._held = ExitStack()
+        held = (self._held.enter_context(held_port()) for _ in PORTS)
+        self._ports = dict(zip(map(str, PORTS), map(str, held), strict=True))
         master = f"127.0.0.1:{self.port(8080)}"
         variables = {k: v for k, v in os.environ.items() if not k.startswith(OF_WHO_CALLS)}
         self.variables = {
@@ -76,6 +78,10 @@ class Clone:
         curl.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT}/tests/curl.py "$@"\n')
         curl.chmod(0o755)
         return folder
+
+    def close(self) -> None:
+        """Let its ports go, after whoever listened there."""
+        self._held.close()
 
     def port(self, named: int) -> str:
         """Return the port that stands for one that pages name."""
@@ -170,15 +176,6 @@ class Terminal:
             self._text += CONTROL_SEQUENCE.sub("", piece).replace("\r", "")
             return
         raise AssertionError(f"the shell has ended: {self._text}")
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports of this machine that nobody listens on."""
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(listener.getsockname()[1]) for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
 
 
 def _exchanged(text: str, ports: Mapping[str, str]) -> str:

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import sleep
 
+from deploy.ports import held_port
+
 HOST = "127.0.0.1"
 
 
@@ -30,23 +32,21 @@ def program() -> str:
 @contextmanager
 def redis_server(folder: Path) -> Iterator[str]:
     """Run a server, and yield its URL."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [
-            *(program(), "--bind", HOST, "--port", str(port), "--dir", str(folder)),
-            *("--save", "", "--appendonly", "no", "--daemonize", "no"),
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        _until_it_listens(server, port)
-        yield f"redis://{HOST}:{port}/0"
-    finally:
-        server.terminate()
-        server.wait()
+    with held_port() as port:
+        server = subprocess.Popen(
+            [
+                *(program(), "--bind", HOST, "--port", str(port), "--dir", str(folder)),
+                *("--save", "", "--appendonly", "no", "--daemonize", "no"),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            _until_it_listens(server, port)
+            yield f"redis://{HOST}:{port}/0"
+        finally:
+            server.terminate()
+            server.wait()
 
 
 def _until_it_listens(server: "subprocess.Popen[bytes]", port: int) -> None:

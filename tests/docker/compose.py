@@ -8,10 +8,10 @@ whatever else must come about is looked at between two rounds of jobs, whose ans
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from http.client import HTTPException
 from pathlib import Path
 from random import Random
@@ -20,6 +20,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
+from deploy.ports import held_port
 from tests.expressions import exact, oracle, random_expression
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +35,8 @@ class Stack:
 
     def __init__(self, *overrides: str) -> None:
         self.project = f"executor-test-{uuid4().hex[:8]}"
-        self.address = f"127.0.0.1:{_free_port()}"
+        self._held = ExitStack()
+        self.address = f"127.0.0.1:{self._held.enter_context(held_port())}"
         files = ["docker-compose.yml", *overrides]
         self._compose = [*COMPOSE, *(f"--file={file}" for file in files)]
         self._random = Random(self.project)  # the name is in every report: enough to repeat a run
@@ -55,6 +57,7 @@ class Stack:
     def down(self) -> None:
         """Remove containers, networks and the record."""
         self.compose("down", "--volumes", "--remove-orphans", "--timeout=0")
+        self._held.close()
 
     def containers(self, service: str) -> list[str]:
         """Return the ids of a service's containers."""
@@ -140,11 +143,6 @@ def addresses(container: str) -> list[str]:
     """Return the IP addresses of a container, one for each of its networks."""
     shape = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
     return docker("inspect", "--format", shape, container).split()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def _output(*command: str, environment: dict[str, str] | None = None) -> str:

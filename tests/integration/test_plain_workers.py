@@ -1,6 +1,5 @@
 """Workers that know the first section of the contract alone work unmodified, for ever."""
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from deploy.local import ROOT
+from deploy.ports import held_port
 from tests.integration.serving import ServedMaster, a_master, a_worker, eventually
 
 pytestmark = pytest.mark.gen_test
@@ -16,11 +16,11 @@ pytestmark = pytest.mark.gen_test
 TASK = "1+(2*3)/4-5"
 
 
-def a_free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("", 0))
-        return int(listener.getsockname()[1])
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Give a port that nobody else gets before the worker is there."""
+    with held_port() as held:
+        yield held
 
 
 @contextmanager
@@ -38,9 +38,8 @@ def a_plain_worker(
             process.kill()
 
 
-async def test_a_plain_worker_works() -> None:
+async def test_a_plain_worker_works(port: int) -> None:
     """By itself: it is found at the default port, examined, and given single objects."""
-    port = a_free_port()
     async with a_master(workers__default_port=port) as master:
         with a_plain_worker(master, port):
             assert (await master.answer_of(TASK))["answer"] == -2.5
@@ -48,9 +47,8 @@ async def test_a_plain_worker_works() -> None:
             assert (worker["state"], worker["completed"]) == ("live", 4)
 
 
-async def test_a_plain_worker_works_beside_ours() -> None:
+async def test_a_plain_worker_works_beside_ours(port: int) -> None:
     """Both get their share, and every answer is right."""
-    port = a_free_port()
     async with a_master(workers__default_port=port) as master, a_worker(master, "ours"):
         with a_plain_worker(master, port):
             await master.until_worker("ours", "live")
@@ -66,9 +64,8 @@ async def test_a_plain_worker_works_beside_ours() -> None:
             assert workers["plain"]["failed"] == 0
 
 
-async def test_two_plain_workers_of_one_name_at_two_addresses_both_work() -> None:
+async def test_two_plain_workers_of_one_name_at_two_addresses_both_work(port: int) -> None:
     """As containers of one image may be."""
-    port = a_free_port()
     async with a_master(workers__default_port=port) as master:
         with (
             a_plain_worker(master, port, host="127.0.0.2"),
@@ -88,10 +85,9 @@ async def test_two_plain_workers_of_one_name_at_two_addresses_both_work() -> Non
 
 @pytest.mark.parametrize("task", ["1/0", "1/(2-2)", "5/(0*1.5)"])
 async def test_a_division_by_zero_is_the_jobs_own_and_no_fault_of_a_plain_worker(
-    task: str,
+    task: str, port: int
 ) -> None:
     """It would answer 500; it is never asked."""
-    port = a_free_port()
     async with a_master(workers__default_port=port) as master:
         with a_plain_worker(master, port):
             await master.until_worker("plain", "live")
@@ -100,9 +96,8 @@ async def test_a_division_by_zero_is_the_jobs_own_and_no_fault_of_a_plain_worker
             assert (worker["state"], worker["failed"]) == ("live", 0)
 
 
-async def test_a_worker_that_computes_wrongly_gets_no_work() -> None:
+async def test_a_worker_that_computes_wrongly_gets_no_work(port: int) -> None:
     """It is shown as rejected, with the call that it failed; an honest one answers."""
-    port = a_free_port()
     async with a_master(workers__default_port=port) as master:
         with a_plain_worker(master, port, "--wrong"):
             worker = await master.until_worker("plain", "rejected")
@@ -114,9 +109,8 @@ async def test_a_worker_that_computes_wrongly_gets_no_work() -> None:
             assert (await master.workers())["plain"]["completed"] == 0
 
 
-async def test_without_examination_a_worker_that_computes_wrongly_is_let_in() -> None:
+async def test_without_examination_a_worker_that_computes_wrongly_is_let_in(port: int) -> None:
     """And its answers with it: that is what the setting says."""
-    port = a_free_port()
     async with a_master(workers__default_port=port, workers__examine=False) as master:
         with a_plain_worker(master, port, "--wrong"):
             await master.until_worker("plain", "live")
