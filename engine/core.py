@@ -1,7 +1,8 @@
 """The engine: from a submitted task to its answer. The page to read first.
 
     submit -> parse and plan -> store (durable) -> job_id -> a coroutine per job
-           -> operations to the executor -> results -> answer -> store (durable) -> whoever waits
+           -> operations to the executor -> results -> answer -> store (durable), with all that
+           ended in the same turn (`outcomes.py`) -> whoever waits
 
 Invariants: a job's id is told only after the store has it; a job is seen as finished only after
 the store has its outcome; an outcome, once set, never changes. Jobs run in the order of their
@@ -16,8 +17,6 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import islice
 from typing import cast
 
-import msgspec
-
 from engine import pipeline
 from engine.admission import Admission, Entry
 from engine.clock import Clock
@@ -26,7 +25,6 @@ from engine.errors import (
     Draining,
     ExecutorError,
     ExpressionError,
-    JobNotFound,
     Overloaded,
     ResultsWithdrawn,
     StoreError,
@@ -35,12 +33,13 @@ from engine.errors import (
 from engine.headstart import FEW, HeadStart, HeadStarts, Recorded
 from engine.job import Job, JobId, Outcome
 from engine.messages import JobOperations
+from engine.outcomes import Outcomes
 from engine.pipeline import Executor
 from engine.plan import Plan
 from engine.planner import Planner
 from engine.retention import forget_old
 from engine.settings import JobsSettings, LimitsSettings
-from engine.store.base import Counts, NewJob, Status, Store
+from engine.store.base import RETRY_S, Counts, NewJob, Status, Store, kept
 from engine.trace import SampledTrace, Shown, Telling, Traces
 from engine.turns import PIECE, Turns
 
@@ -52,7 +51,6 @@ SETTLING_TURNS = 3  # a result wakes its pipeline, which ends, which hands the o
 BEGIN_AT_ONCE = 64  # jobs that are begun in one turn of the loop: some 2 ms
 SMALL_TASK = 128  # characters: its few operations are not to wait behind the many of others
 NOBODY_HURRIES = nullcontext()
-STORE_RETRY_S = 1.0  # pause before an outcome that could not be stored is offered again
 
 
 def _keys(key: str | None, count: int) -> Iterator[str | None]:
@@ -87,12 +85,12 @@ class Engine:
         self._clock = clock
         self._admission = Admission(limits, jobs.large_bytes)
         self.submitted = 0  # jobs, since the start
-        self.finished = dict.fromkeys(("succeeded", "failed", "cancelled"), 0)
         self.on_change: Callable[[Job], None] | None = None  # told of new and of finished jobs
         self._trace_parents: dict[JobId, str] = {}  # of unfinished jobs that came with one
         self._traces = Traces(jobs.trace_operations)
         self._running: dict[JobId, tuple[asyncio.Task[None], Entry]] = {}
         self._head_starts = HeadStarts(self._traces.drop)
+        self._outcomes = Outcomes(store, turns, clock, self._on_ended, self._on_lost)
         self._begin_soon = False
         self._submitting = 0
         self._taking_up = asyncio.Lock()  # first come, first served: jobs are taken up by their ids
@@ -125,7 +123,7 @@ class Engine:
         """Stop every job where it is and close the store: unfinished ones resume at a start."""
         self.drain()
         running = [task for task, _ in self._running.values()]
-        tasks = [*running, *self._head_starts.tasks, *self._background]
+        tasks = [*running, *self._head_starts.tasks, *self._outcomes.tasks, *self._background]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -220,10 +218,7 @@ class Engine:
 
     async def job(self, job_id: JobId) -> Job:
         """Return a job. Raises `JobNotFound`."""
-        job = await self._store.get(job_id)
-        if job is None:
-            raise JobNotFound(f"no job has the id {job_id}, or it is no longer kept")
-        return job
+        return await kept(self._store, job_id)
 
     async def wait(self, job_id: JobId, seconds: float) -> Job:
         """Return a job as soon as it has finished, at the latest after `seconds`."""
@@ -253,7 +248,8 @@ class Engine:
         """Finish a job with the error `cancelled`, unless it has finished before."""
         job = await self.job(job_id)
         outcome = Outcome(error="cancelled", detail="cancelled by a client")
-        return await self._finish(job, outcome, is_cancelled=True)
+        (ended,) = await self._outcomes.record([(job, outcome)])
+        return ended
 
     async def operations(self, job_id: JobId) -> JobOperations:
         """Return what is known of the operations of a job. Raises `JobNotFound`, `TraceNotKept`."""
@@ -290,6 +286,11 @@ class Engine:
     def counts(self) -> Counts:
         """How many jobs of the record are unfinished, succeeded and failed."""
         return self._store.counts
+
+    @property
+    def finished(self) -> dict[str, int]:
+        """How many jobs have succeeded, failed and been cancelled, since the start."""
+        return self._outcomes.counts
 
     def _tell(self, job: Job) -> None:
         if self.on_change is not None:
@@ -399,15 +400,6 @@ class Engine:
     def _follow(self, entry: Entry, task: "asyncio.Task[None]") -> None:
         self._running[entry.job.job_id] = task, entry
 
-    def _ended(self, job_id: JobId) -> "asyncio.Task[None] | None":
-        """Make room for another job if this one ran; return what carried it through."""
-        if job_id not in self._running:
-            return None
-        task, entry = self._running.pop(job_id)
-        self._admission.ended(entry)
-        self._begin_later()
-        return task
-
     def _begin_later(self) -> None:
         if not self._begin_soon:
             self._begin_soon = True
@@ -424,19 +416,15 @@ class Engine:
                     outcome = await self._compute(job, plan)
                 else:
                     outcome = await self._before_deadline(job, plan, self._settings.deadline_s)
-                if recorded is not None:
+                if recorded is None:
+                    self._outcomes.decide(job, outcome)
+                else:  # it is one of few: sooner alone than together with others
                     job = await recorded
-                await self._finish(job, outcome)
+                    await self._outcomes.record([(job, outcome)])
             except ExpressionError as error:  # it was taken by a version that read it otherwise
-                await self._finish(job, Outcome(error=error.code, detail=error.detail))
+                self._outcomes.decide(job, Outcome(error=error.code, detail=error.detail))
             except Exception:
-                log.exception(
-                    "job %d stopped unforeseen; it is taken up again, at the next start at the"
-                    " latest",
-                    job.job_id,
-                    extra=self._about(job.job_id),
-                )
-                self._ended(job.job_id)
+                self._on_lost(job)
 
     async def _before_deadline(self, job: Job, plan: Plan, deadline_s: float) -> Outcome:
         left = job.submitted_at + deadline_s - self._clock.wall()
@@ -463,41 +451,39 @@ class Engine:
                 self._traces.end(job.job_id)
             plan = await self._planner.plan(job.task)
 
-    async def _finish(self, job: Job, outcome: Outcome, *, is_cancelled: bool = False) -> Job:
-        """Store the outcome, unless another one came first; return the job as it ended.
+    # Ending
 
-        To be called by the job's own coroutine, or, if it `is_cancelled`, by another one.
-        """
-        now = self._clock.wall()
-        crash_point("finish.computed")
-        while True:
-            try:
-                if await self._store.finish(job.job_id, outcome, now):
-                    self.finished[_kind_of(outcome)] += 1
-                    ended = msgspec.structs.replace(job, outcome=outcome, finished_at=now)
-                else:
-                    ended = await self.job(job.job_id)
-                break
-            except StoreError as error:
-                about = self._about(job.job_id)
-                log.warning("job %d cannot be finished yet: %s", job.job_id, error, extra=about)
-                await self._clock.sleep(STORE_RETRY_S)
-        crash_point("finish.stored")
-        # In the same step in which waiters are told: whoever asks later looks in the store. Its
-        # coroutine may be on its way out still, be it by its own end or by being cancelled. It may
-        # also have begun while the outcome was stored: so it is looked for here, and not before.
+    def _on_ended(self, job: Job) -> None:
+        """Make room and tell: in one step, since whoever asks later looks in the store."""
+        # If it was cancelled, whatever carries it through goes on: from when it began, be it while
+        # the outcome was stored. So it is looked for here, and not before.
         running = self._ended(job.job_id)
-        if running is not None and is_cancelled:
+        if running is not None and running is not asyncio.current_task():
             running.cancel()
         if log.isEnabledFor(logging.DEBUG):
             log.debug("job %d has finished", job.job_id, extra=self._about(job.job_id))
         self._trace_parents.pop(job.job_id, None)
-        self._tell(ended)
+        self._tell(job)
         for waiter in self._waiting.get(job.job_id, ()):
             if not waiter.done():
-                waiter.set_result(ended)
-        crash_point("finish.told")
-        return ended
+                waiter.set_result(job)
+
+    def _on_lost(self, job: Job) -> None:
+        log.exception(
+            "job %d stopped unforeseen; it is taken up again, at the next start at the latest",
+            job.job_id,
+            extra=self._about(job.job_id),
+        )
+        self._ended(job.job_id)
+
+    def _ended(self, job_id: JobId) -> "asyncio.Task[None] | None":
+        """Make room for another job if this one ran; return what carried it through."""
+        if job_id not in self._running:
+            return None
+        task, entry = self._running.pop(job_id)
+        self._admission.ended(entry)
+        self._begin_later()
+        return task
 
     # Taking up what waits in the store, as soon as there is room
 
@@ -510,7 +496,7 @@ class Engine:
                 await self._read_next()
             except StoreError as error:
                 log.warning("waiting jobs cannot be read yet: %s", error)
-                await self._clock.sleep(STORE_RETRY_S)
+                await self._clock.sleep(RETRY_S)
                 self._room.set()
             self._begin()
 
@@ -529,12 +515,6 @@ class Engine:
                 self._admission.read(jobs)
                 self._admission.behind = True
                 crash_point("recovery.taken_up")
-
-
-def _kind_of(outcome: Outcome) -> str:
-    if outcome.error is None:
-        return "succeeded"
-    return "cancelled" if outcome.error == "cancelled" else "failed"
 
 
 def _why_no_trace(job: Job) -> str:

@@ -11,8 +11,10 @@ from typing import Literal, Protocol, get_args
 
 import msgspec
 
-from engine.errors import IdempotencyConflict
+from engine.errors import IdempotencyConflict, JobNotFound
 from engine.job import Job, JobId, Outcome
+
+RETRY_S = 1.0  # pause before a store that could not do something is asked again
 
 Status = Literal["unfinished", "succeeded", "failed"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -34,6 +36,9 @@ class NewJob(msgspec.Struct, frozen=True):
     task: str
     key: str | None = None
     fingerprint: str = ""
+
+
+Ended = tuple[JobId, Outcome]
 
 
 def key_reused() -> IdempotencyConflict:
@@ -88,10 +93,10 @@ class Store(Protocol):
         """
         ...
 
-    async def finish(self, job_id: JobId, outcome: Outcome, now: float) -> bool:
-        """Set the outcome of a job, unless it has one; return whether this call set it.
+    async def finish(self, outcomes: Sequence[Ended], now: float) -> list[bool]:
+        """Set the outcomes of jobs, but for those that have one; return which this call set.
 
-        An unknown job gives `False`.
+        An unknown job gives `False`. A `ValueError` for one that cannot be written is for all.
         """
         ...
 
@@ -127,3 +132,11 @@ class Store(Protocol):
         Whatever is asked of a durable store afterwards raises `StoreError`.
         """
         ...
+
+
+async def kept(store: Store, job_id: JobId) -> Job:
+    """Return a job. Raises `JobNotFound`."""
+    job = await store.get(job_id)
+    if job is None:
+        raise JobNotFound(f"no job has the id {job_id}, or it is no longer kept")
+    return job

@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from engine.job import Job, JobId, Outcome
-from engine.store.base import STATUSES, Counts, NewJob, Status, key_reused, status_of
+from engine.store.base import STATUSES, Counts, Ended, NewJob, Status, key_reused, status_of
 
 
 class _End(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -70,8 +70,11 @@ class MemoryRecord:
             self._key_of[job.job_id] = new.key
         return job
 
-    def finish(self, job_id: JobId, outcome: Outcome, now: float) -> bool:
-        """Set the outcome of a job, unless it has one; return whether this call set it."""
+    def finish(self, outcomes: Sequence[Ended], now: float) -> list[bool]:
+        """Set the outcomes of jobs, but for those that have one; return which this call set."""
+        return [self._finish(job_id, outcome, now) for job_id, outcome in outcomes]
+
+    def _finish(self, job_id: JobId, outcome: Outcome, now: float) -> bool:
         job = self._jobs.get(job_id)
         if job is None or job.finished:
             return False
@@ -165,9 +168,9 @@ class MemoryStore:
         """Add jobs, all or none. Raises `IdempotencyConflict`."""
         return self._record.add(new, now)
 
-    async def finish(self, job_id: JobId, outcome: Outcome, now: float) -> bool:
-        """Set the outcome of a job, unless it has one; return whether this call set it."""
-        return self._record.finish(job_id, outcome, now)
+    async def finish(self, outcomes: Sequence[Ended], now: float) -> list[bool]:
+        """Set the outcomes of jobs, but for those that have one; return which this call set."""
+        return self._record.finish(outcomes, now)
 
     async def get(self, job_id: JobId) -> Job | None:
         """Return a job, or `None`."""

@@ -11,6 +11,7 @@ from engine.store.base import Status
 LARGEST_ID = 2**63 - 1  # of an SQLite integer
 
 Row = tuple[int, str, float, float | None, str | None, str | None, str | None]
+OutcomeRow = tuple[JobId, float, str | None, str | None, str | None]
 
 _JOB = "SELECT j.job_id, j.task, j.submitted_at, o.finished_at, o.answer, o.error, o.detail FROM"
 _OUTCOME = "LEFT JOIN outcomes o USING (job_id)"
@@ -43,6 +44,11 @@ def size_of(text: str | None) -> int:
 def number_to_text(number: Number | None) -> str | None:
     """Return the text that gives this very number back. Raises `ValueError` over 4,300 digits."""
     return None if number is None else repr(number)
+
+
+def to_row(job_id: JobId, outcome: Outcome, now: float) -> OutcomeRow:
+    """Return an outcome as it is inserted. Raises `ValueError` as `number_to_text` does."""
+    return job_id, now, number_to_text(outcome.answer), outcome.error, outcome.detail
 
 
 def text_to_number(text: str | None) -> Number | None:

@@ -19,10 +19,10 @@ from typing import NamedTuple, TypeVar, cast
 
 from engine.crashpoints import crash_point
 from engine.errors import StoreError
-from engine.job import Job, JobId, Outcome
-from engine.store.base import Counts, NewJob, Status
+from engine.job import Job, JobId
+from engine.store.base import Counts, Ended, NewJob, Status
 from engine.store.database import Database
-from engine.store.rows import number_to_text, size_of
+from engine.store.rows import size_of, to_row
 from engine.store.transaction import Add, Finish, Prune, Write
 
 GROUP_ROWS = 1_000  # about 10 ms of work: what a read has to wait for, at most twice
@@ -83,11 +83,11 @@ class SqliteStore:
         self._foresee(new)
         return cast(list[Job], await self._ask(Add(new, now), len(new), size))
 
-    async def finish(self, job_id: JobId, outcome: Outcome, now: float) -> bool:
-        """Set the outcome of a job, unless it has one. `ValueError` for what cannot be written."""
-        answer = number_to_text(outcome.answer)
-        size = size_of(answer) + size_of(outcome.error) + size_of(outcome.detail)
-        return cast(bool, await self._ask(Finish(job_id, outcome, answer, now), 1, size))
+    async def finish(self, outcomes: Sequence[Ended], now: float) -> list[bool]:
+        """Set the outcomes of jobs, but for those that have one; return which this call set."""
+        rows = [to_row(job_id, outcome, now) for job_id, outcome in outcomes]
+        size = sum(size_of(text) for row in rows for text in row[2:])
+        return cast(list[bool], await self._ask(Finish(rows), len(rows), size))
 
     async def get(self, job_id: JobId) -> Job | None:
         """Return a job, or `None`."""

@@ -15,9 +15,9 @@ import msgspec
 
 from engine.crashpoints import crash_point
 from engine.errors import IdempotencyConflict
-from engine.job import Job, JobId, Outcome
+from engine.job import Job, JobId
 from engine.store.base import Counts, NewJob, key_reused
-from engine.store.rows import GET, LARGEST_ID, size_of, to_job
+from engine.store.rows import GET, LARGEST_ID, OutcomeRow, size_of, to_job
 
 Value = int | float | str | None
 Statement = tuple[str, Sequence[Value]]
@@ -35,12 +35,9 @@ class Add(msgspec.Struct, frozen=True):
 
 
 class Finish(msgspec.Struct, frozen=True):
-    """Set the outcome of a job; `answer` is its answer as text."""
+    """Set the outcomes of jobs, but for those that have one."""
 
-    job_id: JobId
-    outcome: Outcome
-    answer: str | None
-    now: float
+    rows: Sequence[OutcomeRow]
 
 
 class Prune(msgspec.Struct, frozen=True):
@@ -52,7 +49,7 @@ class Prune(msgspec.Struct, frozen=True):
 
 
 Write = Add | Finish | Prune
-Written = list[Job] | bool | int | IdempotencyConflict
+Written = list[Job] | list[bool] | int | IdempotencyConflict
 
 
 # Statements of many rows come in these sizes, so that each is prepared once: 500 rows are five.
@@ -157,24 +154,28 @@ class Transaction:
 
     # Finishing
 
-    def finish(self, finishes: list[Finish]) -> list[bool]:
-        """Return which of these outcomes are the first of their jobs."""
-        open_jobs = self._unfinished([finish.job_id for finish in finishes])
-        rows: list[Value] = []
-        failed = 0
-        results = []
-        for finish in finishes:
-            first = finish.job_id in open_jobs
-            results.append(first)
-            if first:
-                open_jobs.remove(finish.job_id)
-                self.ended.append(finish.job_id)
-                error = finish.outcome.error
-                rows += (finish.job_id, finish.now, finish.answer, error, finish.outcome.detail)
-                failed += error is not None
-        ended = len(self.ended)
+    def finish(self, finishes: list[Finish]) -> list[list[bool]]:
+        """Return of each which of its outcomes are the first of their jobs."""
+        open_jobs = self._unfinished([row[0] for finish in finishes for row in finish.rows])
+        first: list[Value] = []
+        results = [self._finish_some(finish.rows, open_jobs, first) for finish in finishes]
+        ended, failed = len(self.ended), sum(error is not None for error in first[3::5])
         self._change(unfinished=-ended, succeeded=ended - failed, failed=failed)
-        self._insert(_INSERT_OUTCOMES, 5, rows)
+        self._insert(_INSERT_OUTCOMES, 5, first)
+        return results
+
+    def _finish_some(
+        self, rows: Sequence[OutcomeRow], open_jobs: set[int], first: list[Value]
+    ) -> list[bool]:
+        results = []
+        for row in rows:
+            job_id = row[0]
+            is_first = job_id in open_jobs
+            results.append(is_first)
+            if is_first:
+                open_jobs.remove(job_id)
+                self.ended.append(job_id)
+                first += row
         return results
 
     def _unfinished(self, ids: list[JobId]) -> set[int]:

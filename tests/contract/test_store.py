@@ -15,6 +15,7 @@ from engine.job import Job, JobId, Number, Outcome
 from engine.store.base import STATUSES, Counts, NewJob, Status, Store, status_of
 from engine.store.memory import MemoryStore
 from engine.store.sqlite import SqliteStore
+from tests.records import finish
 
 T = TypeVar("T")
 Law = Callable[[Store], Awaitable[T]]
@@ -146,8 +147,8 @@ def test_an_outcome_is_set_once_and_never_changes(run: Run[object]) -> None:
 
     async def law(store: Store) -> None:
         (job,) = await added(store, "1/0")
-        assert await store.finish(job.job_id, FAILURE, 2.0) is True
-        assert await store.finish(job.job_id, ANSWER, 3.0) is False
+        assert await finish(store, job.job_id, FAILURE, 2.0) is True
+        assert await finish(store, job.job_id, ANSWER, 3.0) is False
         assert await store.get(job.job_id) == Job(JobId(1), "1/0", 1.0, FAILURE, 2.0)
 
     run(law)
@@ -160,8 +161,8 @@ def test_of_outcomes_at_the_same_time_the_first_is_set(run: Run[object]) -> None
         await added(store, "1", "2")
         outcomes = [Outcome(answer=number) for number in range(5)]
         set_by = await asyncio.gather(
-            *(store.finish(JobId(1), outcome, 2.0) for outcome in outcomes),
-            store.finish(JobId(2), FAILURE, 2.0),
+            *(finish(store, JobId(1), outcome, 2.0) for outcome in outcomes),
+            finish(store, JobId(2), FAILURE, 2.0),
         )
         assert set_by == [True, False, False, False, False, True]
         assert await store.get(JobId(1)) == Job(JobId(1), "1", 1.0, outcomes[0], 2.0)
@@ -176,7 +177,7 @@ def test_an_unknown_job_is_neither_found_nor_finished(run: Run[object], job_id: 
     async def law(store: Store) -> None:
         await added(store, "1")
         assert await store.get(JobId(job_id)) is None
-        assert await store.finish(JobId(job_id), ANSWER, 2.0) is False
+        assert await finish(store, JobId(job_id), ANSWER, 2.0) is False
         assert store.counts == Counts(unfinished=1)
 
     run(law)
@@ -204,7 +205,7 @@ def test_an_answer_is_kept_exactly(run: Run[object], answer: Number) -> None:
 
     async def law(store: Store) -> None:
         await added(store, "1")
-        await store.finish(JobId(1), Outcome(answer=answer), 2.0)
+        await finish(store, JobId(1), Outcome(answer=answer), 2.0)
         job = await store.get(JobId(1))
         assert job is not None
         assert job.outcome is not None
@@ -221,8 +222,8 @@ def test_a_failed_job_keeps_its_error_and_its_sentence(run: Run[object]) -> None
     async def law(store: Store) -> None:
         await added(store, "1/0", "1")
         alone = Outcome(error="cancelled")
-        await store.finish(JobId(1), FAILURE, 2.0)
-        await store.finish(JobId(2), alone, 2.0)
+        await finish(store, JobId(1), FAILURE, 2.0)
+        await finish(store, JobId(2), alone, 2.0)
         assert [job.outcome for job in await store.page(2)] == [alone, FAILURE]
 
     run(law)
@@ -234,9 +235,9 @@ def test_a_failed_job_keeps_its_error_and_its_sentence(run: Run[object]) -> None
 async def five_jobs(store: Store) -> None:
     """Add jobs 1 to 5: 1 and 4 succeed, 2 fails, 3 and 5 stay unfinished; 4 ends first."""
     await added(store, "1", "22", "333", "4444", "55555")
-    await store.finish(JobId(4), ANSWER, 10.0)
-    await store.finish(JobId(1), ANSWER, 11.0)
-    await store.finish(JobId(2), FAILURE, 12.0)
+    await finish(store, JobId(4), ANSWER, 10.0)
+    await finish(store, JobId(1), ANSWER, 11.0)
+    await finish(store, JobId(2), FAILURE, 12.0)
 
 
 @pytest.mark.parametrize(
@@ -335,7 +336,7 @@ def test_the_same_key_and_body_give_the_same_job_again(run: Run[object]) -> None
     async def law(store: Store) -> None:
         (first,) = await store.add([keyed("a")], 1.0)
         assert await store.add([keyed("a")], 2.0) == [first]
-        await store.finish(first.job_id, ANSWER, 3.0)
+        await finish(store, first.job_id, ANSWER, 3.0)
         assert await store.add([keyed("a")], 4.0) == [Job(JobId(1), "1", 1.0, ANSWER, 3.0)]
         assert ids(await store.add([keyed("b")], 5.0)) == [2]
 
@@ -390,7 +391,7 @@ def test_a_refused_key_hurts_nobody_else(run: Run[object]) -> None:
             added(store, "2"),
             store.add([keyed("a", "other")], 2.0),
             added(store, "3"),
-            store.finish(JobId(1), ANSWER, 2.0),
+            finish(store, JobId(1), ANSWER, 2.0),
             return_exceptions=True,
         )
         assert isinstance(refused, IdempotencyConflict)
@@ -444,7 +445,7 @@ def test_as_many_are_forgotten_as_asked_however_many_that_is(run: Run[object]) -
 
     async def law(store: Store) -> None:
         await added(store, *map(str, range(300)))
-        await asyncio.gather(*(store.finish(JobId(i), ANSWER, 2.0) for i in range(1, 301)))
+        await asyncio.gather(*(finish(store, JobId(i), ANSWER, 2.0) for i in range(1, 301)))
         assert await store.prune(10, None, 200) == 200
         assert await store.prune(10, None, 200) == 90
         assert await store.prune(10, None, 200) == 0
@@ -458,10 +459,10 @@ def test_the_number_of_a_forgotten_job_is_never_used_again(run: Run[object]) -> 
 
     async def law(store: Store) -> None:
         await added(store, "1", "2")
-        await store.finish(JobId(2), ANSWER, 2.0)
+        await finish(store, JobId(2), ANSWER, 2.0)
         assert await store.prune(0, None, 100) == 1
         assert ids(await added(store, "3")) == [3]
-        assert await store.finish(JobId(2), ANSWER, 3.0) is False
+        assert await finish(store, JobId(2), ANSWER, 3.0) is False
 
     run(law)
 
@@ -471,7 +472,7 @@ def test_a_key_is_forgotten_with_its_job(run: Run[object]) -> None:
 
     async def law(store: Store) -> None:
         await store.add([keyed("a"), keyed("b")], 1.0)
-        await store.finish(JobId(1), ANSWER, 2.0)
+        await finish(store, JobId(1), ANSWER, 2.0)
         await store.prune(0, None, 100)
         assert ids(await store.add([keyed("a", "other")], 3.0)) == [3]
         with pytest.raises(IdempotencyConflict):
@@ -526,7 +527,7 @@ new_job = st.builds(NewJob, text) | st.builds(
 )
 step = st.one_of(
     st.tuples(st.just("add"), st.lists(new_job, max_size=4), moment),
-    st.tuples(st.just("finish"), job_id, outcome, moment),
+    st.tuples(st.just("finish"), st.lists(st.tuples(job_id, outcome), max_size=4), moment),
     st.tuples(st.just("get"), job_id),
     st.tuples(
         st.just("page"),

@@ -496,9 +496,11 @@ SAFEGUARDS = (
         "a job is shown as finished when its outcome is durable",
         FAULTS + "test_rows_14_and_15_a_finished_job_never_changes",
         (
-            "engine/core.py",
-            "if await self._store.finish(job.job_id, outcome, now):",
-            "if asyncio.ensure_future(self._store.finish(job.job_id, outcome, now)):",
+            "engine/outcomes.py",
+            "        are_first = await self._insist(lambda: self._store.finish(outcomes, now))\n",
+            "        storing = self._insist(lambda: self._store.finish(outcomes, now))\n"
+            "        self.tasks.add(asyncio.create_task(storing))\n"
+            "        are_first = [True] * len(decided)\n",
         ),
     ),
     without(
@@ -512,8 +514,8 @@ SAFEGUARDS = (
         ),
         (
             "engine/store/transaction.py",
-            "open_jobs = self._unfinished([finish.job_id for finish in finishes])",
-            "open_jobs: set[int] = {finish.job_id for finish in finishes}",
+            "open_jobs = self._unfinished([row[0] for finish in finishes for row in finish.rows])",
+            "open_jobs: set[int] = {row[0] for finish in finishes for row in finish.rows}",
         ),
     ),
     without(
@@ -532,7 +534,7 @@ SAFEGUARDS = (
         UNIT + "/test_headstart.py::test_a_result_never_becomes_the_answer_of_another_job",
         (
             "engine/core.py",
-            "                if recorded is not None:\n                    job = await recorded\n",
+            "                    job = await recorded\n",
             "",
         ),
     ),

@@ -11,8 +11,8 @@ from random import Random
 from typing import NamedTuple, TypeVar, cast
 
 from engine.errors import IdempotencyConflict, StoreError
-from engine.job import Job, JobId, Outcome
-from engine.store.base import Counts, NewJob, Status
+from engine.job import Job, JobId
+from engine.store.base import Counts, Ended, NewJob, Status
 from engine.store.memory import MemoryRecord
 
 SYNC_S = 0.002  # what a group commit takes, give or take
@@ -102,9 +102,9 @@ class SimulatedStore:
         """Add jobs, all or none. Raises `IdempotencyConflict`."""
         return await self._ask(lambda: self._disk.record.add(new, now), adds=new)
 
-    async def finish(self, job_id: JobId, outcome: Outcome, now: float) -> bool:
-        """Set the outcome of a job, unless it has one."""
-        return await self._ask(lambda: self._disk.record.finish(job_id, outcome, now))
+    async def finish(self, outcomes: Sequence[Ended], now: float) -> list[bool]:
+        """Set the outcomes of jobs, but for those that have one."""
+        return await self._ask(lambda: self._disk.record.finish(outcomes, now))
 
     async def get(self, job_id: JobId) -> Job | None:
         """Return a job, or `None`."""

@@ -159,6 +159,22 @@ def test_one_that_takes_longer_than_the_record_is_a_job_like_all_others() -> Non
     play(scenario)
 
 
+def test_nobody_cancels_what_ends_by_itself() -> None:
+    """It tells of its end itself, and goes on to its own."""
+
+    async def scenario(engine: Engine, store: Store, executor: Executor) -> None:
+        executor.call_s = LONG_S
+        job = await engine.submit("1+1")
+        tasks = asyncio.all_tasks()
+        assert await answer(engine, job) == 2
+        await asyncio.sleep(LONG_S)
+        ended = [task for task in tasks if task.done()]
+        assert len(ended) == 1
+        assert not ended[0].cancelled()
+
+    play(scenario)
+
+
 def test_what_the_record_refuses_has_never_been() -> None:
     """Its id goes to the next job, which has its own answer and nothing of the other."""
 

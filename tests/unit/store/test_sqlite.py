@@ -23,6 +23,7 @@ from engine.store.rows import PAGE, UNFINISHED
 from engine.store.schema import APPLICATION_ID, MIGRATIONS
 from engine.store.sqlite import GROUP_ROWS, TOLD_AT_ONCE, SqliteStore
 from engine.store.transaction import Value
+from tests.records import finish
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[3]
@@ -98,9 +99,9 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
 
     async def before(store: SqliteStore) -> list[Job]:
         await store.add([NewJob("1", "key", "body"), NewJob("2"), NewJob("3"), NewJob("4")], 1.0)
-        await store.finish(JobId(1), ANSWER, 2.0)
-        await store.finish(JobId(2), Outcome(error="overflow", detail="too large"), 2.0)
-        await store.finish(JobId(4), ANSWER, 2.0)
+        await finish(store, JobId(1), ANSWER, 2.0)
+        await finish(store, JobId(2), Outcome(error="overflow", detail="too large"), 2.0)
+        await finish(store, JobId(4), ANSWER, 2.0)
         await store.prune(2, None, 1)  # the oldest, which is the one with the key
         await store.add([NewJob("5", "key", "another body")], 3.0)
         return await store.page(100)
@@ -123,8 +124,8 @@ def test_numbers_are_not_used_again_after_all_jobs_are_forgotten_and_a_restart(
 
     async def before(store: SqliteStore) -> None:
         await added(store, "1", "2")
-        await store.finish(JobId(1), ANSWER, 2.0)
-        await store.finish(JobId(2), ANSWER, 2.0)
+        await finish(store, JobId(1), ANSWER, 2.0)
+        await finish(store, JobId(2), ANSWER, 2.0)
         assert await store.prune(0, None, 100) == 2
 
     async def after(store: SqliteStore) -> None:
@@ -146,7 +147,7 @@ async def main():
     await store.open()
     while True:
         (job,) = await store.add([NewJob("1+1")], 1.0)
-        await store.finish(job.job_id, Outcome(answer=2), 2.0)
+        await store.finish([(job.job_id, Outcome(answer=2))], 2.0)
         print(job.job_id, flush=True)
 
 asyncio.run(main())
@@ -285,8 +286,8 @@ def test_what_concerns_one_job_is_one_statement_that_commits_by_itself(tmp_path:
     async def law(store: SqliteStore) -> None:
         statements.clear()
         (job,) = await added(store, "1")
-        assert await store.finish(job.job_id, ANSWER, 2.0)
-        assert not await store.finish(job.job_id, ANSWER, 3.0)
+        assert await finish(store, job.job_id, ANSWER, 2.0)
+        assert not await finish(store, job.job_id, ANSWER, 3.0)
         asked = list(dict.fromkeys(statements))  # each is told for each of its triggers too
         assert [statement.split("(")[0] for statement in asked] == [
             "INSERT INTO jobs VALUES ",
@@ -305,8 +306,8 @@ def test_jobs_that_are_not_kept_in_mind_are_looked_up(
 
     async def law(store: SqliteStore) -> None:
         jobs = await added(store, *"123456789")
-        first = [await store.finish(job.job_id, ANSWER, 2.0) for job in jobs]
-        again = [await store.finish(job.job_id, ANSWER, 3.0) for job in jobs]
+        first = [await finish(store, job.job_id, ANSWER, 2.0) for job in jobs]
+        again = [await finish(store, job.job_id, ANSWER, 3.0) for job in jobs]
         assert (first, again) == ([True] * 9, [False] * 9)
         assert store.counts == Counts(succeeded=9)
 
@@ -341,7 +342,7 @@ def test_a_read_shows_nothing_of_the_group_that_it_is_in(tmp_path: Path) -> None
     async def law(store: SqliteStore) -> None:
         await added(store, "1")
         finished, seen, page = await asyncio.gather(
-            store.finish(JobId(1), ANSWER, 2.0), store.get(JobId(1)), store.page(100)
+            finish(store, JobId(1), ANSWER, 2.0), store.get(JobId(1)), store.page(100)
         )
         assert finished
         assert seen == Job(JobId(1), "1", 1.0)
@@ -385,8 +386,8 @@ def test_an_answer_that_python_does_not_print_is_refused_and_the_job_stays(tmp_p
     async def law(store: SqliteStore) -> None:
         await added(store, "1")
         with pytest.raises(ValueError, match="4300 digits"):
-            await store.finish(JobId(1), Outcome(answer=10**4300), 2.0)
-        assert await store.finish(JobId(1), Outcome(error="too_many_digits"), 2.0)
+            await finish(store, JobId(1), Outcome(answer=10**4300), 2.0)
+        assert await finish(store, JobId(1), Outcome(error="too_many_digits"), 2.0)
 
     run(SqliteStore(tmp_path), law)
 
@@ -402,7 +403,7 @@ def test_a_full_disk_refuses_the_whole_group_and_the_store_goes_on(tmp_path: Pat
         refused = await asyncio.gather(
             added(store, "2"),
             added(store, "3" * 10**6),
-            store.finish(JobId(1), ANSWER, 2.0),
+            finish(store, JobId(1), ANSWER, 2.0),
             return_exceptions=True,
         )
         assert all(isinstance(error, StoreError) for error in refused)
@@ -747,7 +748,7 @@ def test_large_jobs_are_forgotten_a_few_at_a_time(tmp_path: Path) -> None:
 
     async def law(store: SqliteStore) -> None:
         await added(store, *["1" * 2**21] * 3, "1" * 2**23, "1")
-        await asyncio.gather(*(store.finish(JobId(i), ANSWER, 2.0) for i in range(1, 6)))
+        await asyncio.gather(*(finish(store, JobId(i), ANSWER, 2.0) for i in range(1, 6)))
         database.commits.clear()
         assert await store.prune(0, None, 100) == 5
         assert database.commits == [3, 2, 1, 0, 0]

@@ -1,0 +1,114 @@
+"""Outcomes on their way into the record, and from there to whoever waits for them.
+
+    a job is decided -> what is decided in this turn of the loop -> the record, in one write
+           -> each of those jobs has ended, some in each turn
+
+Nobody is told of an outcome before the record has it, and nobody but for the record's word that it
+was the first one of its job. What the record cannot take now is offered again; what it never will
+take keeps no other one from it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from engine.clock import Clock
+from engine.crashpoints import crash_point
+from engine.errors import StoreError
+from engine.job import Job, Outcome
+from engine.store.base import RETRY_S, Store, kept
+from engine.turns import Turns
+
+log = logging.getLogger(__name__)
+
+TOLD_AT_ONCE = 32  # jobs, in one turn of the loop: whoever waits for one goes on in the next one
+
+Decided = tuple[Job, Outcome]
+Answer = TypeVar("Answer")
+
+
+class Outcomes:
+    """Those that are decided, and not told yet.
+
+    `on_ended` is told of each job as it ended; `on_lost`, within the exception, of each whose
+    outcome the record will never take.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        turns: Turns,
+        clock: Clock,
+        on_ended: Callable[[Job], None],
+        on_lost: Callable[[Job], None],
+    ) -> None:
+        self._store = store
+        self._turns = turns
+        self._clock = clock
+        self._on_ended = on_ended
+        self._on_lost = on_lost
+        self._decided: list[Decided] = []  # in this turn of the loop
+        self.counts = dict.fromkeys(("succeeded", "failed", "cancelled"), 0)  # since the start
+        self.tasks: set[asyncio.Task[None]] = set()  # which bring them to the record
+
+    def decide(self, job: Job, outcome: Outcome) -> None:
+        """Say how a job ends, unless it has ended otherwise by the time the record hears of it."""
+        crash_point("finish.computed")
+        if not self._decided:
+            task = asyncio.create_task(self._record_decided())
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+        self._decided.append((job, outcome))
+
+    async def record(self, decided: Sequence[Decided]) -> list[Job]:
+        """Record outcomes, tell of them, and return the jobs as they ended."""
+        now = self._clock.wall()
+        outcomes = [(job.job_id, outcome) for job, outcome in decided]
+        are_first = await self._insist(lambda: self._store.finish(outcomes, now))
+        crash_point("finish.stored")
+        ended = []
+        for (job, outcome), is_first in zip(decided, are_first, strict=True):
+            if is_first:
+                self.counts[_kind_of(outcome)] += 1
+                ended.append(msgspec.structs.replace(job, outcome=outcome, finished_at=now))
+            else:
+                ended.append(await self._insist(partial(kept, self._store, job.job_id)))
+        for place, job in enumerate(ended, start=1):
+            self._on_ended(job)
+            crash_point("finish.told")
+            if place % TOLD_AT_ONCE == 0:
+                await self._clock.sleep(0)
+        return ended
+
+    async def _record_decided(self) -> None:
+        decided, self._decided = self._decided, []
+        with self._turns.hurrying():
+            await self._record_own(decided)
+
+    async def _record_own(self, decided: Sequence[Decided]) -> None:
+        try:
+            await self.record(decided)
+        except Exception:
+            if len(decided) == 1:
+                self._on_lost(decided[0][0])
+            else:
+                for one in decided:
+                    await self._record_own([one])
+
+    async def _insist(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        while True:
+            try:
+                return await ask()
+            except StoreError as error:
+                log.warning("what has come of jobs cannot be recorded yet: %s", error)
+                await self._clock.sleep(RETRY_S)
+
+
+def _kind_of(outcome: Outcome) -> str:
+    if outcome.error is None:
+        return "succeeded"
+    return "cancelled" if outcome.error == "cancelled" else "failed"
