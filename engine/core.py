@@ -458,7 +458,7 @@ class Engine:
         # If it was cancelled, whatever carries it through goes on: from when it began, be it while
         # the outcome was stored. So it is looked for here, and not before.
         running = self._ended(job.job_id)
-        if running is not None and running is not asyncio.current_task():
+        if running is not None and not running.done() and running is not asyncio.current_task():
             running.cancel()
         if log.isEnabledFor(logging.DEBUG):
             log.debug("job %d has finished", job.job_id, extra=self._about(job.job_id))

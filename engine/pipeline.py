@@ -13,7 +13,7 @@ from engine.exchange import Result
 from engine.fusion import Fusion
 from engine.job import Job, JobId, Number, Operation, Outcome
 from engine.plan import Plan
-from engine.trace import Arrival, Trace, Trip, UnderWay, WholeTrace
+from engine.trace import Arrival, Trace, UnderWay, WholeTrace
 from engine.turns import PIECE
 
 
@@ -107,7 +107,7 @@ def take_in(arrived: Iterable[Arrival], plan: Plan, trace: Trace) -> list[Operat
     return [plan.operation(index) for index in ready]
 
 
-def _take_in_whole(arrived: Iterable[Arrival], plan: Plan, trace: Trace) -> bool:
+def _take_in_whole(arrived: Sequence[Arrival], plan: Plan, trace: Trace) -> bool:
     """Take in what came if it is all results of a job; which waited for which does not matter then.
 
     Return `False`, and change nothing, if it is not: some came before, are to come, or have failed.
@@ -115,14 +115,11 @@ def _take_in_whole(arrived: Iterable[Arrival], plan: Plan, trace: Trace) -> bool
     if not isinstance(trace, WholeTrace) or trace.results:
         return False
     results: dict[int, Result] = {}
-    trips: dict[int, Trip] = {}
     for arrival in arrived:
-        part = dict(arrival.results)
-        results |= part
-        trips |= dict.fromkeys(part, arrival.trip)
+        results.update(arrival.results)
     if len(results) < len(plan) or OperationFailed in map(type, results.values()):
         return False
-    trace.came_whole(results, trips)
+    trace.came_whole(results, arrived)
     plan.complete_whole(cast(dict[int, Number], results))
     return True
 

@@ -99,6 +99,7 @@ class WholeTrace(msgspec.Struct, gc=False):
     began_at: float
     results: dict[int, Result] = {}
     trips: dict[int, Trip] = {}
+    only_trip: Trip | None = None  # if one brought all results
 
     def __len__(self) -> int:
         """Return how many operations the job has."""
@@ -117,10 +118,13 @@ class WholeTrace(msgspec.Struct, gc=False):
         self.results[index] = result
         self.trips[index] = trip
 
-    def came_whole(self, results: dict[int, Result], trips: dict[int, Trip]) -> None:
-        """Take the results of all operations at once."""
+    def came_whole(self, results: dict[int, Result], arrived: Sequence[Arrival]) -> None:
+        """Take the results of all operations at once, with what brought them."""
         self.results = results
-        self.trips = trips
+        if len(arrived) == 1:
+            self.only_trip = arrived[0].trip
+        else:
+            self.trips = {index: one.trip for one in arrived for index, _ in one.results}
 
     def refused(self, operation: Operation, failure: OperationFailed, _since: float) -> None:
         """Take the failure of an operation that no worker was asked for."""
@@ -132,6 +136,8 @@ class WholeTrace(msgspec.Struct, gc=False):
     def shown(self, plan: Plan, under_way: Iterable[UnderWay]) -> Telling:
         """Tell of all operations; `plan` is a fresh one of the job, and is used up."""
         results, trips = self.results.copy(), self.trips.copy()
+        if self.only_trip is not None:
+            trips = dict.fromkeys(results, self.only_trip)
         waiting: dict[int, UnderWay] = {}
         for entry in under_way:
             waiting.setdefault(entry.step.index, entry)

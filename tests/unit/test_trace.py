@@ -1,7 +1,6 @@
 """What is kept of a job's operations, and what is made of it when somebody asks."""
 
 import gc
-from collections.abc import Iterable
 
 from engine.arithmetic import compute
 from engine.errors import OperationFailed
@@ -13,16 +12,16 @@ from engine.trace import (
     PIECE,
     SHARE,
     WHOLE_UP_TO,
+    Arrival,
     FailedAttempt,
     SampledTrace,
-    Shown,
-    Telling,
     Traces,
     Trip,
     UnderWay,
     WholeTrace,
 )
 from tests.builders import an_operation
+from tests.traces import shown, told_by
 
 FORMULA = "1+(2*3)/4-5"  # the numbers of its operations: 2*3 is 0, then 1, 2 and 3
 
@@ -45,18 +44,19 @@ def compute_all(text: str, trace: WholeTrace | SampledTrace, plan: Plan, at: flo
             ready.append(plan.operation(following))
 
 
-def shown(text: str, trace: WholeTrace, under_way: Iterable[UnderWay] = ()) -> Shown:
-    """Return what a trace tells."""
-    return told_by(trace.shown(Plan(parse(text)), under_way))
-
-
-def told_by(telling: Telling) -> Shown:
-    """Return what is told in the end."""
-    while True:
-        try:
-            next(telling)
-        except StopIteration as end:
-            return end.value
+def test_results_that_come_at_once_are_told_as_if_one_by_one() -> None:
+    """By one trip or by several."""
+    for middle in (0, 2, 4):
+        at_once, one_by_one = WholeTrace(4, 10.0), WholeTrace(4, 10.0)
+        results = [(0, 6), (1, 1.5), (2, 2.5), (3, -2.5)]
+        trips = a_trip(), a_trip(11.5, 12.5, "w2")
+        parts = zip((results[:middle], results[middle:]), trips, strict=True)
+        arrived = [Arrival(part, len(part), trip, 10.0) for part, trip in parts if part]
+        at_once.came_whole(dict(results), arrived)
+        for arrival in arrived:
+            for index, result in arrival.results:
+                one_by_one.came(index, result, arrival.trip, arrival.since)
+        assert shown(FORMULA, at_once) == shown(FORMULA, one_by_one)
 
 
 def test_a_finished_job_is_shown_operation_by_operation() -> None:
