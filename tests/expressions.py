@@ -24,11 +24,14 @@ OPERATORS = {
     ast.Div: operator.truediv,
 }
 
-Exact = tuple[type, Number | bytes]
+Exact = tuple[type, Number | str | bytes]
 
 
-def exact(number: Number) -> Exact:
-    """Return what two numbers have in common only if they are equal to the bit and to the type."""
+def exact(number: Number | str) -> Exact:
+    """Return what two numbers have in common only if they are equal to the bit and to the type.
+
+    An error code in the place of a number has it with its like.
+    """
     return type(number), struct.pack("<d", number) if isinstance(number, float) else number
 
 
@@ -36,29 +39,29 @@ def exact(number: Number) -> Exact:
 def oracle(text: str) -> Number | str:
     """Return the answer of `text`, or the error code that the contract gives it."""
     values: list[Number] = []
-    to_visit: list[ast.expr | ast.operator | ast.unaryop] = [ast.parse(text, mode="eval").body]
+    to_visit: list[ast.AST] = [ast.parse(text, mode="eval").body]
     while to_visit:
         match to_visit.pop():
             case ast.BinOp(left, symbol, right):
                 to_visit += (symbol, right, left)
             case ast.UnaryOp(sign, operand):
                 to_visit += (sign, operand)
-            case ast.Constant(value):
+            case ast.Constant(int() | float() as value):
                 values.append(value)
             case ast.UAdd():
                 pass
             case ast.USub():
                 values.append(-values.pop())
-            case symbol:
-                right, left = values.pop(), values.pop()
-                result = _applied(symbol, left, right)
+            case ast.operator() as symbol:
+                second, first = values.pop(), values.pop()
+                result = _applied(symbol, first, second)
                 if isinstance(result, str):
                     return result
                 values.append(result)
     return values.pop()
 
 
-def _applied(symbol: ast.AST, left: Number, right: Number) -> Number | str:
+def _applied(symbol: ast.operator, left: Number, right: Number) -> Number | str:
     try:
         result = OPERATORS[type(symbol)](left, right)
     except ZeroDivisionError:

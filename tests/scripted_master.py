@@ -162,7 +162,7 @@ class _Handler(RequestHandler):
             Asked(str(request.method), request.path, query, headers, body, connection)
         )
         if reply is HANG_UP:
-            self.request.connection.stream.close()  # type: ignore[attr-defined, union-attr]
+            self.request.connection.stream.close()  # type: ignore[union-attr]
             return
         if reply is HOLD:
             await asyncio.Event().wait()
@@ -171,7 +171,7 @@ class _Handler(RequestHandler):
             self.set_header(name, value)
         self.finish(reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body))
 
-    get = post = delete = _respond  # type: ignore[assignment]
+    get = post = delete = _respond
 
 
 @contextmanager
@@ -179,7 +179,7 @@ def scripted_master() -> Iterator[ScriptedMaster]:
     """Serve a scripted master for as long as the context lasts."""
     master = ScriptedMaster()
     started = threading.Event()
-    ends: list[Callable[[], None]] = []
+    ends: list[Callable[[], object]] = []
 
     async def serve() -> None:
         end = asyncio.Event()

@@ -1,6 +1,7 @@
 """What traces tell, to its end."""
 
 from collections.abc import Iterable
+from typing import cast
 
 from engine.expression.parser import parse
 from engine.plan import Plan
@@ -18,4 +19,4 @@ def told_by(telling: Telling) -> Shown:
         try:
             next(telling)
         except StopIteration as end:
-            return end.value
+            return cast(Shown, end.value)

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import msgspec
 
@@ -189,10 +190,10 @@ class ScriptedWorker:
 
 def computed(
     computations: list[Computation], arithmetic: Callable[[str, tuple[Number, ...]], Number]
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """Return what a real worker answers, item by item, references to earlier items resolved."""
     results: list[Number | None] = []
-    items: list[dict[str, object]] = []
+    items: list[dict[str, Any]] = []
     for asked in computations:
         op1, op2 = (_resolved(operand, results) for operand in (asked.op1, asked.op2))
         item = ComputedItem(asked.operation, op1, op2)

@@ -188,7 +188,7 @@ def test_much_comes_back_in_pieces_and_nothing_is_lost() -> None:
         lane = await a_lane(*many)
         for operation in many:
             lane.deliver_alone(operation, 3, Trip("w1", 1.0, 2.0), 0.0)
-        came = []
+        came: list[int] = []
         while len(came) < len(many):
             arrived = await lane.results()
             assert len(arrived) <= PIECE
@@ -207,7 +207,7 @@ def test_what_one_call_brought_comes_in_one_piece() -> None:
         for operation in many:
             trip = SECOND if 10 <= operation.index < 3 * PIECE else Trip("w1", 1.0, 2.0)
             lane.deliver_alone(operation, 3, trip, 0.0)
-        sizes = []
+        sizes: list[int] = []
         while sum(sizes) < len(many):
             sizes.append(len(await lane.results()))
         assert sizes == [3 * PIECE, PIECE, PIECE]

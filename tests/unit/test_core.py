@@ -1,7 +1,7 @@
 """The engine by itself, in virtual time, on an executor that never computes anything."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import pytest
 
@@ -12,7 +12,7 @@ from engine.job import Job, JobId, Operation
 from engine.planner import Planner
 from engine.settings import JobsSettings, LimitsSettings
 from engine.store.memory import MemoryStore
-from engine.trace import Arrival
+from engine.trace import Arrival, UnderWay
 from engine.turns import FEW, LINGER, ROOM, SHORT_ROOM, Turns
 from tests.simulation.loop import run
 
@@ -39,15 +39,19 @@ class IdleLane:
 class IdleExecutor:
     """An executor without workers."""
 
-    def open(self, job_id: JobId, fusion: Fusion, trace_parent: str | None) -> IdleLane:
+    def open(self, job_id: JobId, fusion: Fusion, trace_parent: str | None = None) -> IdleLane:
         """Return a lane on which nothing moves."""
         return IdleLane()
+
+    def under_way(self, job_id: JobId) -> Iterable[UnderWay]:
+        """Show nothing."""
+        return ()
 
 
 class BrokenAtFirst(IdleExecutor):
     """An executor with a bug that the first job meets."""
 
-    def open(self, job_id: JobId, fusion: Fusion, trace_parent: str | None) -> IdleLane:
+    def open(self, job_id: JobId, fusion: Fusion, trace_parent: str | None = None) -> IdleLane:
         """Return a lane, but not to the first job."""
         if job_id == 1:
             raise RuntimeError("a bug")

@@ -45,13 +45,15 @@ def test_a_long_run_of_floats_is_a_chain() -> None:
     plan = a_plan("1.5+2.5-3.5*(1-2.5)")
     assert not plan.fusion.is_chain(0)
     plan = a_plan("1.5+2.5-3.5+8.5")
-    links = chain_behind(plan, *plan.ready())
+    (first,) = plan.ready()
+    links = chain_behind(plan, first)
     assert [link.asked for link in links] == [
         Computation("sub", Item(0), 3.5),
         Computation("sum", Item(1), 8.5),
     ]
     plan = a_plan("9.5-(8.5/(1.5+2))")
-    links = chain_behind(plan, *plan.ready())
+    (first,) = plan.ready()
+    links = chain_behind(plan, first)
     assert [link.asked for link in links] == [
         Computation("div", 8.5, Item(0)),
         Computation("sub", 9.5, Item(1)),
@@ -153,9 +155,10 @@ def computed_in_parts(text: str, random: Random) -> Number | str:
         asked, ready = ready[:count], ready[count:]
         links = links_behind(plan, asked, random.randint(0, 9))
         results: list[Result] = []
-        for step in [*asked, *links]:
+        steps: list[Operation | Link] = [*asked, *links]
+        for step in steps:
             results.append(answered(step, results))
-        indexes = [step.index for step in (*asked, *links)]
+        indexes = [step.index for step in steps]
         came = list(zip(indexes, results, strict=True))
         ready += take_in([Arrival(came, len(asked), trip, 0.0)], plan, trace)
     if plan.failure is not None:

@@ -1,7 +1,7 @@
 """Head starts: what is computed before it is recorded, and what becomes of it. In virtual time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from random import Random
 
 import pytest
@@ -15,7 +15,7 @@ from engine.job import Job, JobId, Operation
 from engine.planner import Planner
 from engine.settings import JobsSettings, LimitsSettings
 from engine.store.base import NewJob
-from engine.trace import Arrival, Trip
+from engine.trace import Arrival, Trip, UnderWay
 from engine.turns import Turns
 from tests.simulation.disk import SYNC_S, Disk, SimulatedStore
 from tests.simulation.loop import run
@@ -63,7 +63,11 @@ class Executor:
         self.parents: list[str | None] = []
         self.open_ids: list[JobId] = []
 
-    def open(self, job_id: JobId, fusion: Fusion, trace_parent: str | None) -> SumLane:
+    def under_way(self, job_id: JobId) -> Iterable[UnderWay]:
+        """Show nothing."""
+        return ()
+
+    def open(self, job_id: JobId, fusion: Fusion, trace_parent: str | None = None) -> SumLane:
         """Begin a job."""
         self.began.append(job_id)
         self.parents.append(trace_parent)

@@ -28,7 +28,7 @@ def served() -> set[tuple[str, str]]:
         (re.sub(r"\([^)]*\)", "{}", path), method)
         for path, handler, *_ in ROUTES
         for method in METHODS
-        if getattr(handler, method) is not RequestHandler._unimplemented_method  # type: ignore[comparison-overlap]
+        if getattr(handler, method) is not RequestHandler._unimplemented_method
     }
 
 

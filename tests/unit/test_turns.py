@@ -19,8 +19,8 @@ def the_same_interval_after_it() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-def the_interval() -> float:
-    """Return how long a thread waits before it asks for the interpreter."""
+def the_interval() -> object:
+    """Return, as far as it is kept, how long a thread waits before it asks for the interpreter."""
     return pytest.approx(sys.getswitchinterval())
 
 

@@ -20,7 +20,7 @@ def test_time_jumps_to_the_next_timer() -> None:
 
 def test_timers_come_in_order_and_those_of_one_moment_as_they_were_made() -> None:
     """A cancelled one never comes."""
-    came = []
+    came: list[str] = []
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -35,7 +35,7 @@ def test_timers_come_in_order_and_those_of_one_moment_as_they_were_made() -> Non
 
 def test_what_is_ready_comes_before_what_it_makes_ready() -> None:
     """As in asyncio: a turn calls what was ready when it began."""
-    came = []
+    came: list[str] = []
 
     async def main() -> None:
         loop = asyncio.get_running_loop()

@@ -447,5 +447,5 @@ def test_colours_are_for_terminals_unless_asked_otherwise(
     master: ScriptedMaster, color: str, env: dict[str, str], coloured: bool
 ) -> None:
     """--color is the strongest word, then NO_COLOR."""
-    result = client(having(master, failed()), "submit", "1/0", "--color", color, **env)
+    result = client(having(master, failed()), "submit", "1/0", "--color", color, stdin=None, **env)
     assert ("\x1b[1;31m" in result.stderr or "\x1b[31m" in result.stderr) == coloured
