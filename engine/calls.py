@@ -59,7 +59,7 @@ class Lane:
         self._turns = turns
         self._awaited = bytearray(len(fusion))  # 1 for an operation whose result is wanted
         # Of a large job that may be much, and is taken off in pieces; a list is quicker for a few.
-        self._arrived: list[Arrival] | deque[Arrival] = deque() if len(fusion) > PIECE else []
+        self._arrived: list[Arrival] | deque[Arrival] = deque() if len(fusion) >= PIECE else []
         self._arrival: asyncio.Future[None] | None = None
         self._is_spoilt = False
 
@@ -90,21 +90,23 @@ class Lane:
         if not self._arrived:
             self._arrival = asyncio.get_running_loop().create_future()
             await self._arrival
-        part, results = self._first_part()
+        arrived = self._arrived
+        if isinstance(arrived, list):  # of a small job: it fits into any turn
+            self._refuse_if_spoilt()
+            self._arrived = []
+            return arrived
+        part, results = self._first_part(arrived)
         if results >= PIECE:
             await self._turns.take(results)
         self._refuse_if_spoilt()
-        arrived = self._arrived
-        if isinstance(arrived, deque):
-            return [arrived.popleft() for _ in range(part)]
-        self._arrived = []
-        return arrived
+        return [arrived.popleft() for _ in range(part)]
 
-    def _first_part(self) -> tuple[int, int]:
+    @staticmethod
+    def _first_part(arrived: Iterable[Arrival]) -> tuple[int, int]:
         """Return how much of what came is to be taken in first, and how many results that is."""
         part = results = 0
         trip = None
-        for arrival in self._arrived:
+        for arrival in arrived:
             if results >= PIECE and arrival.trip is not trip:
                 break
             part += 1
