@@ -75,12 +75,13 @@ async def run(settings: MasterSettings) -> int:
     """Build everything, serve until told to stop, and take it down in order."""
     told_to_stop = stop_signal()
     listening = listen(settings)  # first: if a port is taken, the record is not even opened
+    most = client_connections(settings, len(listening))  # and this before there are threads
     store: Store = SqliteStore(Path(settings.data)) if settings.data else MemoryStore()
     clock = LoopClock()
     master = Master(settings, transport(settings), store, clock, Random())  # noqa: S311
     await master.start()
     collecting = asyncio.create_task(collect_when_idle(clock))
-    servers = serve_at(listening, settings, master)
+    servers = serve_at(listening, settings, master, most)
     stop = asyncio.ensure_future(told_to_stop.wait())
     broke = asyncio.ensure_future(store.broke())
     await asyncio.wait((stop, broke), return_when=asyncio.FIRST_COMPLETED)
@@ -123,10 +124,9 @@ def listen(settings: MasterSettings) -> list[Listening]:
 
 
 def serve_at(
-    listening: list[Listening], settings: MasterSettings, master: Master
+    listening: list[Listening], settings: MasterSettings, master: Master, most: int
 ) -> list[HTTPServer]:
-    """Serve each API at its sockets, and say where."""
-    most = client_connections(settings, len(listening))
+    """Serve each API at its sockets, to `most` connections each, and say where."""
     servers = []
     for whom, sockets, port in listening:
         app = public_app(master) if whom == "clients" else private_app(master)

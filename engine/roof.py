@@ -1,7 +1,9 @@
 """What master.py and worker.py do alike when they start and when they are told to stop."""
 
 import asyncio
+import fcntl
 import gc
+import os
 import resource
 import signal
 import socket
@@ -39,11 +41,18 @@ def bound(host: str, port: int) -> tuple[list[socket.socket], int]:
 
 
 def open_files(wanted: int) -> int:
-    """Raise the process's limit of open files to `wanted`, or as far as it goes; return it."""
+    """Raise the process's limit of open files to `wanted`, or as far as it goes; return it.
+
+    To be called before there is a second thread. The kernel's table of open files gets as large as
+    it will ever have to be: if it must grow while threads share it, whoever opens the file that
+    does not fit is held for 10 to 30 ms, and that would be the loop.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if most > soft:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    with open(os.devnull) as file:
+        os.close(fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, most - 1))
     return max(soft, most)
 
 

@@ -5,6 +5,7 @@ The numbers are rows of the table in docs/reliability.md.
 
 import asyncio
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from deploy.local import ROOT, LocalCluster, StartFailed
 from engine.client.api import MasterClient
 from engine.client.errors import ApiError, MasterUnreachable
 from engine.roof import open_files
+from engine.settings import MasterSettings
 from engine.store.database import FILE
 from tests.chaos.processes import (
     MIB,
@@ -261,6 +263,21 @@ async def test_34_with_few_files_and_many_idle_connections_jobs_go_on(tmp_path: 
                 assert b'"finished":true' in body
         assert await wrong_answers(client, await submit(client, tasks(10))) == []
         assert errors(cluster.master) == []
+
+
+async def test_34_the_table_of_open_files_has_room_for_all_from_the_start(tmp_path: Path) -> None:
+    """While it grows, and threads share it, the kernel holds whoever opens the next one."""
+    async with a_cluster(0, "--data", str(tmp_path)) as (cluster, _):
+        settings = MasterSettings()
+        wanted = settings.limits.connections + settings.workers.max
+        allowed, _ = resource.prlimit(cluster.master.pid, resource.RLIMIT_NOFILE)
+        assert room_for_files(cluster.master.pid) >= min(wanted, allowed)
+
+
+def room_for_files(pid: int) -> int:
+    """Return how many open files there is room for in the kernel's table of a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"(?m)^FDSize:\s+(\d+)$", status)[0])
 
 
 # A long record
