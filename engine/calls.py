@@ -23,6 +23,8 @@ from engine.standing import Worker
 from engine.trace import HISTORY, Arrival, FailedAttempt, Trip, UnderWay
 from engine.turns import HANDING, PIECE, Turns
 
+WOKEN_AT_ONCE = 128  # lanes that a call brings something for: in one turn some 3 ms of work
+
 Entry = tuple["Lane", Operation, float]  # a lane's operation, and since when it is ready
 Load = list[Entry]
 
@@ -268,6 +270,20 @@ class Call:
                 failed = lane.failed.get(operation.index, ())
                 for step in aboard:
                     yield UnderWay(step, since, self.worker.name, self.sent_at, failed)
+
+    async def deliver(self, results: list[Result], trip: Trip) -> None:
+        """Give each lane all that came for it, some lanes in each turn: in the next, jobs go on.
+
+        Lanes that have been closed by then let go what they are given.
+        """
+        came: dict[Lane, list[Arrival]] = {}
+        for lane, arrival in self.arrivals(results, trip):
+            came.setdefault(lane, []).append(arrival)
+        for count, (lane, arrivals) in enumerate(came.items(), start=1):
+            for arrival in arrivals:
+                lane.deliver(arrival)
+            if count % WOKEN_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def arrivals(self, results: list[Result], trip: Trip) -> Iterator[tuple[Lane, Arrival]]:
         """Yield what came for each lane: run by run. What was tried before has its history."""

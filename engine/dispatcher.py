@@ -374,8 +374,7 @@ class Dispatcher:
             if self._verification is not None:
                 self._verify(self._verification, call, results, trip)
             else:
-                for lane, arrival in call.arrivals(results, trip):
-                    lane.deliver(arrival)
+                await call.deliver(results, trip)
             crash_point("dispatch.delivered")
 
     # When its word is not enough

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from engine.calls import Call, Lane
+from engine.calls import WOKEN_AT_ONCE, Call, Lane
 from engine.errors import ResultsWithdrawn
 from engine.expression.parser import parse
 from engine.fusion import Fusion
@@ -232,6 +232,28 @@ def test_nothing_that_came_is_used_once_a_lie_is_known_though_it_waits_for_its_t
         await other
         with pytest.raises(ResultsWithdrawn):
             await waiting
+
+    asyncio.run(main())
+
+
+def test_of_many_jobs_that_a_call_has_results_for_some_go_on_in_each_turn() -> None:
+    """Each has little to do then, but all of them together would hold everybody else up."""
+
+    async def main() -> None:
+        two = operations(2)
+        lanes = [await a_lane(*two) for _ in range(2 * WOKEN_AT_ONCE + 1)]
+        # As a fair queue gives them: one of each, and then another one of each.
+        call = a_call(*((lane, operation, 0.0) for operation in two for lane in lanes))
+        jobs = [asyncio.ensure_future(lane.results()) for lane in lanes]
+        await asyncio.sleep(0)
+        delivering = asyncio.ensure_future(call.deliver([3] * (2 * len(lanes)), FIRST))
+        woken = {0}
+        while not delivering.done() or max(woken) < len(lanes):
+            await asyncio.sleep(0)
+            woken.add(sum(job.done() for job in jobs))
+        assert sorted(woken) == [0, WOKEN_AT_ONCE, 2 * WOKEN_AT_ONCE, len(lanes)]
+        for job in jobs:  # all of a lane comes at once: what follows others stands behind them
+            assert [index for came in job.result() for index, _ in came.results] == [0, 1]
 
     asyncio.run(main())
 
