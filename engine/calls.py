@@ -23,7 +23,7 @@ from engine.standing import Worker
 from engine.trace import HISTORY, Arrival, FailedAttempt, Trip, UnderWay
 from engine.turns import HANDING, PIECE, Turns
 
-WOKEN_AT_ONCE = 128  # lanes that a call brings something for: in one turn some 3 ms of work
+WOKEN_AT_ONCE = 256  # lanes that a call brings something for: with fewer, later calls carry fewer
 
 Entry = tuple["Lane", Operation, float]  # a lane's operation, and since when it is ready
 Load = list[Entry]
