@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 READ_JOBS = 500  # jobs read from the store at a time when there is room again
 READ_BYTES = 2 * 1024 * 1024  # and text of theirs, at the most
-SETTLING_TURNS = 3  # a result wakes its pipeline, which ends, which hands the outcome to the store
+SETTLING_TURNS = 3  # a result wakes its pipeline; it ends; its outcome is handed to the store
 BEGIN_AT_ONCE = 64  # jobs that are begun in one turn of the loop: some 2 ms
 SMALL_TASK = 128  # characters: its few operations are not to wait behind the many of others
 NOBODY_HURRIES = nullcontext()
@@ -387,7 +387,6 @@ class Engine:
 
     def _begin(self) -> None:
         """Start jobs that are next in line and have room; go on in the loop's next turn."""
-        self._begin_soon = False
         if self._draining:
             return
         for entry in islice(self._admission.begin(), BEGIN_AT_ONCE):
@@ -403,7 +402,11 @@ class Engine:
     def _begin_later(self) -> None:
         if not self._begin_soon:
             self._begin_soon = True
-            asyncio.get_running_loop().call_soon(self._begin)
+            asyncio.get_running_loop().call_soon(self._begin_now)
+
+    def _begin_now(self) -> None:
+        self._begin_soon = False
+        self._begin()
 
     async def _carry_through(
         self, job: Job, plan: Plan | None, recorded: Recorded | None = None
@@ -455,8 +458,8 @@ class Engine:
 
     def _on_ended(self, job: Job) -> None:
         """Make room and tell: in one step, since whoever asks later looks in the store."""
-        # If it was cancelled, whatever carries it through goes on: from when it began, be it while
-        # the outcome was stored. So it is looked for here, and not before.
+        # A job that was cancelled is carried through still, and it may have begun only while this
+        # was stored: so that is looked for here, and not before.
         running = self._ended(job.job_id)
         if running is not None and not running.done() and running is not asyncio.current_task():
             running.cancel()

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import pytest
 
 from engine.clock import LoopClock
-from engine.core import SMALL_TASK, Engine
+from engine.core import BEGIN_AT_ONCE, SMALL_TASK, Engine
 from engine.fusion import Fusion
 from engine.job import Job, JobId, Operation
 from engine.planner import Planner
@@ -46,6 +46,18 @@ class IdleExecutor:
     def under_way(self, job_id: JobId) -> Iterable[UnderWay]:
         """Show nothing."""
         return ()
+
+
+class CountingExecutor(IdleExecutor):
+    """An executor that counts the jobs which have begun."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+
+    def open(self, job_id: JobId, fusion: Fusion, trace_parent: str | None = None) -> IdleLane:
+        """Return a lane, and count it."""
+        self.opened += 1
+        return super().open(job_id, fusion, trace_parent)
 
 
 class BrokenAtFirst(IdleExecutor):
@@ -127,6 +139,24 @@ def test_a_job_that_stops_by_a_bug_of_ours_makes_room_for_the_next_one() -> None
         assert not (await engine.job(JobId(1))).finished
 
     with_engine(scenario, executor=BrokenAtFirst(), limits=LimitsSettings(running_jobs=1))
+
+
+def test_some_of_many_jobs_begin_in_each_turn_whatever_came_between() -> None:
+    """Each that is submitted by itself begins at once, and hurries nobody behind it."""
+    executor = CountingExecutor()
+
+    async def scenario(engine: Engine) -> None:
+        await engine.submit_many(["1+1"] * (20 * BEGIN_AT_ONCE))
+        submits = [asyncio.ensure_future(engine.submit("1+1")) for _ in range(5)]
+        await asyncio.gather(*submits)
+        in_turns = []
+        for _ in range(20):
+            before = executor.opened
+            await asyncio.sleep(0)
+            in_turns.append(executor.opened - before)
+        assert max(in_turns[1:]) == BEGIN_AT_ONCE
+
+    with_engine(scenario, executor=executor)
 
 
 def test_everybody_who_waits_for_a_job_is_told_of_its_end() -> None:
