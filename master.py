@@ -20,7 +20,7 @@ from engine.collector import collect_when_idle
 from engine.errors import SettingsError, StoreDamaged, StoreError, StoreLocked
 from engine.flags import EXIT_USAGE, master_settings
 from engine.logs import configure
-from engine.master.app import private_app, public_app, serve
+from engine.master.app import private_site, public_site, serve
 from engine.master.assembly import Master
 from engine.roof import (
     EXIT_UNAVAILABLE,
@@ -127,10 +127,10 @@ def serve_at(
     listening: list[Listening], settings: MasterSettings, master: Master, most: int
 ) -> list[HTTPServer]:
     """Serve each API at its sockets, to `most` connections each, and say where."""
-    servers = []
+    servers: list[HTTPServer] = []
     for whom, sockets, port in listening:
-        app = public_app(master) if whom == "clients" else private_app(master)
-        server = serve(app, settings.limits.body_bytes, most)
+        site = public_site(master) if whom == "clients" else private_site(master)
+        server = serve(site, settings.limits.body_bytes, most)
         server.add_sockets(sockets)
         servers.append(server)
         where = f"http://{settings.host}:{port}"

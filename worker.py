@@ -17,7 +17,7 @@ from engine.messages import Announcement
 from engine.roof import EXIT_UNAVAILABLE, bound, refuse_optimized, stop_signal
 from engine.settings import WorkerSettings
 from engine.worker.announcer import Announcer, http_requests
-from engine.worker.app import WorkerState, serve, worker_app
+from engine.worker.app import WorkerState, serve, worker_site
 
 
 def main() -> int:
@@ -50,7 +50,7 @@ async def run(settings: WorkerSettings) -> int:
     told_to_stop = stop_signal()
     state = WorkerState(settings.operations, settings.batch, settings.token)
     sockets, port = bound(settings.host, settings.port)
-    server = serve(worker_app(state))
+    server = serve(worker_site(state))
     server.add_sockets(sockets)
     name = settings.name or f"{socket.gethostname()}-{port}"
     print(f"worker: {name} listening on http://{settings.host}:{port}", file=sys.stderr, flush=True)

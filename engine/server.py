@@ -14,11 +14,11 @@ from tornado.httputil import (
     HTTPConnection,
     HTTPHeaders,
     HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
     RequestStartLine,
     ResponseStartLine,
 )
 from tornado.iostream import IOStream
-from tornado.web import Application
 
 Connection = TypeVar("Connection", bound=Hashable)
 
@@ -124,19 +124,19 @@ class BoundedServer(HTTPServer):
 
 
 def server(
-    app: Application,
+    served: HTTPServerConnectionDelegate,
     *,
     max_body_bytes: int,
     max_connections: int,
     idle_s: float,
     body_s: float = BODY_S,
 ) -> BoundedServer:
-    """Return a server for `app`.
+    """Return a server for what is to be served, a site of ours or an application of Tornado's.
 
     It waits `idle_s` for a request, and `body_s` for the rest of it.
     """
     bounded = BoundedServer(
-        app,
+        served,
         max_body_size=max_body_bytes,
         max_buffer_size=max_body_bytes + MAX_HEADER_BYTES,
         max_header_size=MAX_HEADER_BYTES,

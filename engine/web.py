@@ -1,22 +1,23 @@
 """What every HTTP handler of ours does alike, at the master and at the worker.
 
 Bodies are read whole and as strict JSON in UTF-8, whatever their Content-Type says; whatever is
-raised on the way is answered as a problem (RFC 9457), Tornado's own errors included; nothing of
-our inside is ever shown, and no more than `LONGEST_QUOTE` characters of what somebody sent.
+raised on the way is answered as a problem (RFC 9457); nothing of our inside is ever shown, and no
+more than `LONGEST_QUOTE` characters of what somebody sent.
 """
 
 import hmac
 import logging
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import NoReturn, TypeVar
 
 import msgspec
-from tornado.httputil import HTTPServerRequest
-from tornado.web import Application, HTTPError, RequestHandler
+from tornado.httputil import HTTPHeaders
+from tornado.iostream import StreamClosedError
 
 from engine.errors import ExecutorError
 from engine.messages import Problem, Reader, encode
+from engine.site import Handler, Route, Site
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ LONGEST_QUOTE = 80
 class RequestRefused(ExecutorError):
     """Raised when a request cannot be served as it stands; carries its own status and code.
 
-    And the headers that belong to it: Tornado forgets those set before an error.
+    And the headers that belong to it: those that were set before are forgotten.
     """
 
     def __init__(self, status: HTTPStatus, code: str, detail: str, **headers: str) -> None:
@@ -39,14 +40,8 @@ class RequestRefused(ExecutorError):
         self.code = code  # type: ignore[misc]  # one class for all that is wrong with a request
 
 
-class ApiHandler(RequestHandler):
+class ApiHandler(Handler):
     """A handler that reads messages, responds with messages, and tells problems."""
-
-    def __init__(self, application: Application, request: HTTPServerRequest, **given: Any) -> None:  # noqa: ANN401  # Tornado's
-        # A body is JSON, whatever its type says: Tornado would read a form first, and refuse
-        # the request when it finds none.
-        request.headers.pop("Content-Type", None)
-        super().__init__(application, request, **given)
 
     def read(self, reader: Reader[Message]) -> Message:
         """Return the body as a message. Raises `RequestRefused`."""
@@ -67,8 +62,8 @@ class ApiHandler(RequestHandler):
 
     def respond(self, message: object, status: HTTPStatus = HTTPStatus.OK) -> None:
         """Answer with a message as JSON."""
-        self.set_status(status)
-        self.set_header("Content-Type", "application/json")
+        self.status = status
+        self.headers["Content-Type"] = "application/json"
         self.finish(encode(message))
 
     def problem_of(self, error: ExecutorError) -> Problem:
@@ -76,54 +71,39 @@ class ApiHandler(RequestHandler):
         status = getattr(error, "status", HTTPStatus.INTERNAL_SERVER_ERROR)
         return Problem(status.phrase, status.value, error.code, error.detail)
 
-    def write_error(self, status_code: int, **kwargs: Any) -> None:  # noqa: ANN401  # Tornado's
-        """Answer with a problem; Tornado calls this for everything that was raised."""
-        error = kwargs.get("exc_info", (None, None, None))[1]
-        if isinstance(error, HTTPError):
-            error = self._translated(error)
-        elif not isinstance(error, ExecutorError):
+    def fail(self, error: Exception) -> None:
+        """Answer with a problem; break off what has been begun."""
+        is_gone = isinstance(error, StreamClosedError)
+        if not isinstance(error, ExecutorError):
+            if not is_gone:
+                request = f"{self.request.method} {self.request.path[:LONGEST_QUOTE]}"
+                log.error("%s failed", request, exc_info=error)
             error = RequestRefused(
-                HTTPStatus(status_code), "internal_error", "this is our mistake; see the log"
+                HTTPStatus.INTERNAL_SERVER_ERROR,
+                "internal_error",
+                "this is our mistake; see the log",
             )
+        if self.has_begun or is_gone:
+            self.close()
+            return
+        self.headers = self.default_headers()
         problem = self.problem_of(error)
-        self.set_status(problem.status)
+        self.status = HTTPStatus(problem.status)
         if isinstance(error, RequestRefused):
             for name, value in error.headers.items():
-                self.set_header(name, value)
-        self.set_header("Content-Type", PROBLEM_TYPE)
+                self.headers[name] = value
+        self.headers["Content-Type"] = PROBLEM_TYPE
         self.finish(encode(problem))
 
-    def _translated(self, error: HTTPError) -> RequestRefused:
-        status = HTTPStatus(error.status_code)
-        if status is HTTPStatus.METHOD_NOT_ALLOWED:
-            allowed = ", ".join(self._allowed())
-            detail = f"this path takes {allowed}"
-            return RequestRefused(status, "method_not_allowed", detail, Allow=allowed)
-        return RequestRefused(status, "invalid_request", error.log_message or status.phrase)
-
-    def _allowed(self) -> list[str]:
-        return [
-            method
-            for method in self.SUPPORTED_METHODS
-            if getattr(type(self), method.lower()) is not RequestHandler._unimplemented_method
-        ]
-
-    def _handle_request_exception(self, e: BaseException) -> None:
-        if isinstance(e, ExecutorError) and not self._finished:
-            self.send_error(self.problem_of(e).status, exc_info=(type(e), e, None))
-        else:
-            super()._handle_request_exception(e)
-
-    def log_exception(
-        self,
-        typ: type[BaseException] | None,
-        value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        """Log our own mistakes with their traceback, and the client's not at all."""
-        if typ is not None and value is not None and not isinstance(value, HTTPError):
-            request = f"{self.request.method} {self.request.path[:LONGEST_QUOTE]}"
-            log.error("%s failed", request, exc_info=(typ, value, tb))
+    def not_allowed(self) -> RequestRefused:
+        """Return the refusal of a method that the path does not take."""
+        allowed = ", ".join(self.methods())
+        return RequestRefused(
+            HTTPStatus.METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            f"this path takes {allowed}",
+            Allow=allowed,
+        )
 
     def has_token(self, token: str) -> bool:
         """Return whether the request carries the shared token, or none is asked for."""
@@ -141,35 +121,21 @@ class ApiHandler(RequestHandler):
                 WWW_Authenticate="Bearer",
             )
 
-    def compute_etag(self) -> None:
-        """Spare the hash: answers change with every job."""
-
-    def set_default_headers(self) -> None:
+    def default_headers(self) -> HTTPHeaders:
         """Say what no answer of ours is: to be cached, or anything but its Content-Type."""
-        self.set_header("Cache-Control", "no-store")
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.clear_header("Server")
-
-    def data_received(self, chunk: bytes) -> None:
-        """Take nothing piecewise: bodies are read whole, and bounded by the server."""
+        headers = super().default_headers()
+        headers["Cache-Control"] = "no-store"
+        headers["X-Content-Type-Options"] = "nosniff"
+        return headers
 
 
 class NotFoundHandler(ApiHandler):
-    """Every path that a route table does not know."""
+    """Every path that no route leads to, whatever the method."""
 
-    def initialize(self, **_given: object) -> None:
-        """Need nothing."""
-
-    def prepare(self) -> None:
-        """Answer at once, before anything is read."""
-        raise self._not_found()
-
-    def _translated(self, _error: HTTPError) -> RequestRefused:
-        return self._not_found()  # a method that Tornado does not know never gets to prepare()
-
-    def _not_found(self) -> RequestRefused:
+    def prepare(self) -> NoReturn:
+        """Say so."""
         path = quoted(self.request.path)
-        return RequestRefused(HTTPStatus.NOT_FOUND, "not_found", f"nothing is at {path}")
+        raise RequestRefused(HTTPStatus.NOT_FOUND, "not_found", f"nothing is at {path}")
 
 
 def refuse_what_is_no_json(body: bytes) -> None:
@@ -192,13 +158,6 @@ def quoted(text: str) -> str:
     return shown.encode("ascii", "backslashreplace").decode()[:LONGEST_QUOTE]
 
 
-def application(routes: list[Any], given: dict[str, Any]) -> Application:
-    """Return an application of `routes` whose handlers are all initialized with `given`.
-
-    A route is a path, a handler, and what this handler is initialized with besides, if anything.
-    """
-    return Application(
-        [(path, handler, {**given, **dict(*more)}) for path, handler, *more in routes],
-        default_handler_class=NotFoundHandler,
-        log_function=lambda _handler: None,  # requests are counted, not logged one by one
-    )
+def site(routes: Iterable[Route], given: Mapping[str, object]) -> Site:
+    """Return a site of `routes` whose handlers are all made with what is `given`."""
+    return Site(routes, NotFoundHandler, given)

@@ -8,17 +8,16 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
-from typing import cast
 
 from msgspec import Struct
-from tornado.http1connection import HTTP1Connection
+from tornado.httputil import HTTPServerRequest
 from tornado.iostream import StreamClosedError
 
 from engine.errors import ExecutorError, ExpressionError, JobNotFound
 from engine.job import Job, JobId
 from engine.master.announcements import locate
 from engine.master.assembly import Master
-from engine.master.feed import Follower, FollowerTooSlow
+from engine.master.feed import FollowerTooSlow
 from engine.master.problems import problem_of, retry_after_s
 from engine.master.views import worker_status, worker_statuses
 from engine.messages import (
@@ -53,8 +52,8 @@ _announcement: Reader[Announcement] = Reader(Announcement)
 class BaseHandler(ApiHandler):
     """What all of the master's handlers share."""
 
-    def initialize(self, master: Master) -> None:
-        """Take the master that this handler speaks for."""
+    def __init__(self, request: HTTPServerRequest, master: Master) -> None:
+        super().__init__(request)
         self.master = master
         self.engine = master.engine
 
@@ -73,26 +72,30 @@ class BaseHandler(ApiHandler):
         """Return the problem that tells `error`, and say when to come back if that helps."""
         pause_s = retry_after_s(error)
         if pause_s is not None:
-            self.set_header("Retry-After", str(pause_s))
+            self.headers["Retry-After"] = str(pause_s)
         return problem_of(error)
 
     async def respond_in_pieces(self, pieces: Iterable[bytes]) -> None:
         """Answer with JSON that is encoded while it is sent: others want the loop, too."""
-        self.set_header("Content-Type", "application/json")
-        gathered = 0
+        self.headers["Content-Type"] = "application/json"
+        gathered = bytearray()
         for piece in pieces:
-            self.write(piece)
-            gathered += len(piece)
-            if gathered > PIECE_BYTES:
-                gathered = 0
-                await self.flush()
+            gathered += piece
+            if len(gathered) > PIECE_BYTES:
+                await self.send(bytes(gathered))
+                gathered.clear()
                 await self.master.clock.sleep(0)  # a socket that takes all makes nobody wait
-        self.finish()
+        self.finish(bytes(gathered))
 
     def parameter(self, name: str) -> str | None:
         """Return a parameter of the query, the last one where it is given several times."""
-        value: str | None = self.get_query_argument(name, None)
-        return value
+        values = self.request.query_arguments.get(name)
+        if values is None:
+            return None
+        try:
+            return values[-1].decode().strip()
+        except UnicodeDecodeError:
+            raise _invalid_parameter(name, repr(values[-1]), "UTF-8 text") from None
 
     def wait_s(self) -> float | None:
         """Return how long the client wants to wait for the job, `None` if it does not."""
@@ -111,17 +114,8 @@ class BaseHandler(ApiHandler):
         )
         if preferred is None:
             return None
-        self.set_header("Preference-Applied", f"wait={preferred[1]}")
+        self.headers["Preference-Applied"] = f"wait={preferred[1]}"
         return min(float(preferred[1]), LONGEST_WAIT_S)
-
-    def decode_argument(self, value: bytes, name: str | None = None) -> str:
-        """Decode a piece of the URL; what is no UTF-8 matches no job and no worker."""
-        if name is None:
-            return value.decode("utf-8", "replace")
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            raise _invalid_parameter(name, repr(value), "UTF-8 text") from None
 
 
 def _invalid_parameter(name: str, text: str, wanted: str) -> RequestRefused:
@@ -262,7 +256,7 @@ class JobsHandler(BaseHandler):
         limit, before, status = self._limit(), self._before(), self._status()
         jobs = await self.engine.jobs(limit, before, status)
         if len(jobs) == limit:
-            self.set_header("Link", self._next(jobs[-1].job_id, limit, status))
+            self.headers["Link"] = self._next(jobs[-1].job_id, limit, status)
         await self.respond_in_pieces(_array(map(JobListed.of, jobs)))
 
     head = get
@@ -351,19 +345,17 @@ class WorkersHandler(BaseHandler):
 class EventsHandler(BaseHandler):
     """`/events`: server-sent events for as long as the client reads them."""
 
-    _reader: Follower | None = None
-
     async def get(self) -> None:
         """Send a snapshot, or what came after the event that the client had last; then changes."""
         last_event_id = self.request.headers.get("Last-Event-ID")
-        self._reader = reader = await self.master.events.reader(last_event_id)
-        self.set_header("Content-Type", "text/event-stream; charset=utf-8")
-        self.set_header("Connection", "close")
+        reader = await self.master.events.reader(last_event_id)
+        self.when_closed(reader.close)
+        self.headers["Content-Type"] = "text/event-stream; charset=utf-8"
+        self.headers["Connection"] = "close"
         try:
             async for piece in reader:
-                self.write(piece)
                 async with asyncio.timeout(SLOWEST_READER_S):
-                    await self.flush()
+                    await self.send(piece)
             async with asyncio.timeout(SLOWEST_READER_S):
                 await self.finish()
         except (StreamClosedError, TimeoutError, FollowerTooSlow):
@@ -371,12 +363,7 @@ class EventsHandler(BaseHandler):
         finally:
             reader.close()
             # A stream is the last thing on its connection: a master that drains closes it at once.
-            cast(HTTP1Connection, self.request.connection).close()
-
-    def on_connection_close(self) -> None:
-        """Let go of a reader that is gone."""
-        if self._reader is not None:
-            self._reader.close()
+            self.close()
 
 
 class LivezHandler(BaseHandler):

@@ -38,7 +38,7 @@ class MetricsHandler(BaseHandler):
 
     def get(self) -> None:
         """Answer in the text format of Prometheus."""
-        self.set_header("Content-Type", CONTENT_TYPE)
+        self.headers["Content-Type"] = CONTENT_TYPE
         self.finish(rendered(self.master))
 
     head = get

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import msgspec
+from tornado.httputil import HTTPServerRequest
 
 from engine import __version__
 from engine.master.assembly import Master
@@ -354,14 +355,13 @@ CALLS = (
 class OpenApiHandler(BaseHandler):
     """`/openapi.json`."""
 
-    def initialize(self, master: Master, document: bytes) -> None:  # type: ignore[override]  # more
-        """Take the document, which never changes."""
-        super().initialize(master)
+    def __init__(self, request: HTTPServerRequest, master: Master, document: bytes) -> None:
+        super().__init__(request, master)
         self.document = document
 
     def get(self) -> None:
         """Send the document."""
-        self.set_header("Content-Type", "application/json")
+        self.headers["Content-Type"] = "application/json"
         self.finish(self.document)
 
     head = get

@@ -5,9 +5,12 @@ call this master, and nothing else; no other site may frame it.
 """
 
 import hashlib
+import re
 from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
+
+from tornado.httputil import HTTPServerRequest
 
 from engine.master.assembly import Master
 from engine.master.handlers import BaseHandler
@@ -49,12 +52,16 @@ def _file(body: bytes, content_type: str) -> File:
     return File(body, content_type, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
 
+def _knows(if_none_match: str, etag: str) -> bool:
+    """Return whether a browser has the file already: it names what it has, or a star for any."""
+    return if_none_match == "*" or etag in re.findall(r'"[^"]*"', if_none_match)
+
+
 class FileHandler(BaseHandler):
     """`/dashboard/{name}`."""
 
-    def initialize(self, master: Master, files: Files) -> None:  # type: ignore[override]  # more
-        """Take the files to choose from."""
-        super().initialize(master)
+    def __init__(self, request: HTTPServerRequest, master: Master, files: Files) -> None:
+        super().__init__(request, master)
         self.files = files
 
     def get(self, name: str) -> None:
@@ -64,12 +71,13 @@ class FileHandler(BaseHandler):
             raise RequestRefused(
                 HTTPStatus.NOT_FOUND, "not_found", f"nothing is at {quoted(self.request.path)}"
             )
-        self.set_header("Content-Type", file.content_type)
-        self.set_header("Content-Security-Policy", POLICY)
-        self.set_header("Cache-Control", "no-cache")
-        self.set_header("Etag", file.etag)
-        if self.check_etag_header():
-            self.set_status(HTTPStatus.NOT_MODIFIED)
+        self.headers["Content-Type"] = file.content_type
+        self.headers["Content-Security-Policy"] = POLICY
+        self.headers["Cache-Control"] = "no-cache"
+        self.headers["Etag"] = file.etag
+        if _knows(self.request.headers.get("If-None-Match", ""), file.etag):
+            del self.headers["Content-Type"]
+            self.status = HTTPStatus.NOT_MODIFIED
             self.finish()
         else:
             self.finish(file.body)

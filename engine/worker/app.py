@@ -8,18 +8,17 @@ import asyncio
 from asyncio import Future
 from http import HTTPStatus
 from time import perf_counter
-from typing import Any
 
 from msgspec import UnsetType
-from tornado.httpserver import HTTPServer
-from tornado.web import Application
+from tornado.httputil import HTTPServerRequest
 
 from engine.arithmetic import compute
 from engine.errors import ExecutorError, OperationFailed
 from engine.job import Number
 from engine.messages import Computation, Computed, ComputedItem, Item, Problem, Reader
-from engine.server import server
-from engine.web import ApiHandler, RequestRefused, application
+from engine.server import BoundedServer, server
+from engine.site import Route, Site
+from engine.web import ApiHandler, RequestRefused, site
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_CONNECTIONS = 1000
@@ -60,8 +59,8 @@ class WorkerState:
 class WorkerHandler(ApiHandler):
     """What both handlers share."""
 
-    def initialize(self, state: WorkerState) -> None:
-        """Take the state of the worker."""
+    def __init__(self, request: HTTPServerRequest, state: WorkerState) -> None:
+        super().__init__(request)
         self.state = state
 
     def problem_of(self, error: ExecutorError) -> Problem:
@@ -73,11 +72,10 @@ class WorkerHandler(ApiHandler):
 
 
 class ComputeHandler(WorkerHandler):
-    """`POST /compute`."""
+    """`POST /compute`. Each is counted as a call in hand: `finish` comes for it, always."""
 
-    def initialize(self, state: WorkerState) -> None:
-        """Take the state of the worker, and count a call: `finish` comes for each, always."""
-        super().initialize(state)
+    def __init__(self, request: HTTPServerRequest, state: WorkerState) -> None:
+        super().__init__(request, state)
         state.begin()
 
     def prepare(self) -> None:
@@ -92,9 +90,9 @@ class ComputeHandler(WorkerHandler):
                 Connection="close",
             )
 
-    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "Future[None]":
+    def finish(self, body: bytes = b"") -> "Future[None]":
         """Answer; the call counts as answered when the last byte of it has left the process."""
-        written = super().finish(chunk)
+        written = super().finish(body)
         written.add_done_callback(lambda _: self.state.end())
         return written
 
@@ -112,7 +110,7 @@ class ComputeHandler(WorkerHandler):
             computed = self._computed(asked)
             self.state.computed += 1
         took_ms = 1000 * (perf_counter() - began_at)
-        self.set_header("Server-Timing", f"compute;dur={took_ms:.3f}")
+        self.headers["Server-Timing"] = f"compute;dur={took_ms:.3f}"
         self.respond(computed)
 
     def _refuse_too_many(self, count: int) -> None:
@@ -185,16 +183,16 @@ class HealthHandler(WorkerHandler):
     head = get
 
 
-def worker_app(state: WorkerState) -> Application:
-    """Return the worker's application."""
-    routes: list[Any] = [(r"/compute", ComputeHandler), (r"/health", HealthHandler)]
-    return application(routes, {"state": state})
+def worker_site(state: WorkerState) -> Site:
+    """Return what a worker serves."""
+    routes = [Route(r"/compute", ComputeHandler), Route(r"/health", HealthHandler)]
+    return site(routes, {"state": state})
 
 
-def serve(app: Application) -> HTTPServer:
-    """Return a server for `app`."""
+def serve(served: Site) -> BoundedServer:
+    """Return a server for a worker's site."""
     return server(
-        app,
+        served,
         max_body_bytes=MAX_BODY_BYTES,
         max_connections=MAX_CONNECTIONS,
         idle_s=IDLE_CONNECTION_S,

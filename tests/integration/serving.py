@@ -15,16 +15,16 @@ from tornado.httpclient import AsyncHTTPClient
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
-from tornado.web import Application
 
 from engine.clock import LoopClock
-from engine.master.app import private_app, public_app, serve
+from engine.master.app import private_site, public_site, serve
 from engine.master.assembly import Master
 from engine.roof import bound
 from engine.settings import MasterSettings, from_assignment, settle
+from engine.site import Site
 from engine.store.memory import MemoryStore
 from engine.transport import HttpTransport
-from engine.worker.app import WorkerState, worker_app
+from engine.worker.app import WorkerState, worker_site
 from engine.worker.app import serve as serve_worker
 
 ALL_FOUR = ("sum", "sub", "mul", "div")
@@ -140,10 +140,10 @@ async def a_master(**given: object) -> AsyncIterator[ServedMaster]:
     )
     master = Master(settings, transport, MemoryStore(), LoopClock(), Random(7))
     await master.start()
-    apps = [public_app(master)]
+    sites = [public_site(master)]
     if settings.private_port is not None:
-        apps.append(private_app(master))
-    servers = [_listening(app, settings) for app in apps]
+        sites.append(private_site(master))
+    servers = [_listening(site, settings) for site in sites]
     served = ServedMaster(master, servers[0][1], servers[-1][1])
     try:
         yield served
@@ -156,8 +156,8 @@ async def a_master(**given: object) -> AsyncIterator[ServedMaster]:
             await server.close_all_connections()
 
 
-def _listening(app: Application, settings: MasterSettings) -> tuple[HTTPServer, str]:
-    server = serve(app, settings.limits.body_bytes, settings.limits.connections)
+def _listening(site: Site, settings: MasterSettings) -> tuple[HTTPServer, str]:
+    server = serve(site, settings.limits.body_bytes, settings.limits.connections)
     sockets, port = bound("127.0.0.1", 0)
     server.add_sockets(sockets)
     return server, f"http://127.0.0.1:{port}"
@@ -181,7 +181,7 @@ async def a_worker(
 ) -> AsyncIterator[ServedWorker]:
     """Run a worker, and announce it once if there is a master to announce it to."""
     state = WorkerState(list(operations), batch, token)
-    server = serve_worker(worker_app(state))
+    server = serve_worker(worker_site(state))
     sockets, port = bound("127.0.0.1", 0)
     server.add_sockets(sockets)
     worker = ServedWorker(state, f"http://127.0.0.1:{port}")

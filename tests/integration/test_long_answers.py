@@ -8,7 +8,8 @@ from tornado.httpserver import HTTPServer
 
 from engine.master.handlers import PIECE_BYTES, BaseHandler
 from engine.roof import bound
-from engine.web import application
+from engine.site import Route
+from engine.web import site
 from tests.integration.serving import Caller, a_master, a_worker
 
 LONG = "7" * 4000  # to write it in JSON takes a third of a millisecond
@@ -23,9 +24,9 @@ def test_no_turn_of_the_loop_encodes_more_than_a_piece() -> None:
         async def get(self) -> None:
             await self.respond_in_pieces([b"x" * 1000] * 1000)
 
-        def write(self, chunk: str | bytes | dict[str, object]) -> None:
-            written[turn] += len(chunk)
-            super().write(chunk)
+        def send(self, piece: bytes) -> "asyncio.Future[None]":
+            written[turn] += len(piece)
+            return super().send(piece)
 
     async def count_turns() -> None:
         nonlocal turn
@@ -36,7 +37,7 @@ def test_no_turn_of_the_loop_encodes_more_than_a_piece() -> None:
     async def law() -> None:
         async with a_master() as master:
             sockets, port = bound("127.0.0.1", 0)
-            server = HTTPServer(application([("/", LongAnswer)], {"master": master.master}))
+            server = HTTPServer(site([Route("/", LongAnswer)], {"master": master.master}))
             server.add_sockets(sockets)
             caller = Caller(f"http://127.0.0.1:{port}")
             counting = asyncio.create_task(count_turns())

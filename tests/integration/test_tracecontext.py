@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+from tornado.httputil import HTTPServerRequest
+
 from engine.roof import bound
-from engine.web import application
+from engine.site import Route
+from engine.web import site
 from engine.worker.app import ComputeHandler, WorkerState, serve
 from tests.integration.serving import ALL_FOUR, ServedMaster, a_master, announce
 
@@ -25,9 +28,8 @@ class Seen(NamedTuple):
 class WatchedHandler(ComputeHandler):
     """Computes, and remembers what came."""
 
-    def initialize(self, state: WorkerState, seen: list[Seen]) -> None:  # type: ignore[override]
-        """Take the state, and where to note what came."""
-        super().initialize(state)
+    def __init__(self, request: HTTPServerRequest, state: WorkerState, seen: list[Seen]) -> None:
+        super().__init__(request, state)
         self.seen = seen
 
     def post(self) -> None:
@@ -44,7 +46,7 @@ async def a_watched_worker(master: ServedMaster) -> AsyncIterator[list[Seen]]:
     """Run a worker that tells what came to it."""
     seen: list[Seen] = []
     given = {"state": WorkerState(list(ALL_FOUR), 512, ""), "seen": seen}
-    server = serve(application([(r"/compute", WatchedHandler)], given))
+    server = serve(site([Route(r"/compute", WatchedHandler)], given))
     sockets, port = bound("127.0.0.1", 0)
     server.add_sockets(sockets)
     try:

@@ -806,4 +806,10 @@ SAFEGUARDS = (
         UNIT + "/test_planner.py::test_of_tasks_that_are_planned_at_once_each_takes_its_room",
         ("engine/planner.py", "take(characters // CHARACTERS)", "take(PIECE)"),
     ),
+    without(
+        0,
+        "half an answer is not taken for a whole one",
+        NETWORK + "/test_site.py::test_half_an_answer_is_not_taken_for_a_whole_one",
+        ("engine/web.py", "if self.has_begun or is_gone:", "if is_gone:"),
+    ),
 )

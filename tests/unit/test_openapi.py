@@ -9,7 +9,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tornado.web import RequestHandler
 
 from engine.errors import ExpressionError
 from engine.expression.parser import parse
@@ -19,16 +18,14 @@ from engine.messages import Announcement, Submission
 from tests.expressions import random_expression
 
 ROUTES = [*app.PUBLIC, *app.DASHBOARD, *app.PRIVATE]
-METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 
 
 def served() -> set[tuple[str, str]]:
     """Return each path of the route table, its arguments as {}, with each of its methods."""
     return {
-        (re.sub(r"\([^)]*\)", "{}", path), method)
-        for path, handler, *_ in ROUTES
-        for method in METHODS
-        if getattr(handler, method) is not RequestHandler._unimplemented_method
+        (re.sub(r"\([^)]*\)", "{}", route.path), method.lower())
+        for route in ROUTES
+        for method in route.handler.methods()
     }
 
 

@@ -1,0 +1,193 @@
+"""From a request to the handler that serves it, and from there to the response.
+
+Tornado's server reads requests and writes responses. This stands in between, where its own
+`Application` takes as long again as the server does: docs/adr/0013 has the figures. A handler is
+made for each request. A method of it that is no coroutine has answered when it returns, in the turn
+of the loop that read the request.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import lru_cache
+from http import HTTPStatus
+from time import time
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
+    HTTPServerRequest,
+    RequestStartLine,
+    ResponseStartLine,
+    format_timestamp,
+)
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+NO_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+
+
+class Handler:
+    """Serves one request: `get`, `post` and so on are the methods that its path takes.
+
+    Each is given the arguments of the path, and either answers or raises; it may be a coroutine.
+    """
+
+    def __init__(self, request: HTTPServerRequest) -> None:
+        self.request = request
+        self.status = HTTPStatus.OK
+        self.headers = self.default_headers()
+        self.has_begun = False  # to answer: status and headers have left
+        self._task: asyncio.Task[None] | None = None  # which answers, if that takes its time
+        assert isinstance(request.connection, HTTP1Connection)  # noqa: S101  # Tornado's only one
+        self._connection = request.connection
+
+    @classmethod
+    def methods(cls) -> list[str]:
+        """Return the HTTP methods that are served."""
+        return [method for method in METHODS if hasattr(cls, method.lower())]
+
+    def default_headers(self) -> HTTPHeaders:
+        """Return what every response says, unless its handler says otherwise."""
+        return HTTPHeaders({"Date": _date(int(time()))})
+
+    def prepare(self) -> None:
+        """Look at a request before its method does; what is raised here is the answer."""
+
+    def fail(self, error: Exception) -> None:
+        """Answer for what was raised, if nothing has been answered yet."""
+        raise NotImplementedError
+
+    def not_allowed(self) -> Exception:
+        """Return what is raised when the path does not take the request's method."""
+        raise NotImplementedError
+
+    def start(self, arguments: Iterable[str]) -> None:
+        """Begin to serve the request, and go on with that in a task if need be."""
+        method = self.request.method
+        serve = getattr(self, method.lower(), None) if method in METHODS else None
+        try:
+            self.prepare()
+            if serve is None:
+                raise self.not_allowed()
+            serving: Coroutine[Any, Any, None] | None = serve(*arguments)
+        except Exception as error:
+            self.fail(error)
+        else:
+            if serving is not None:
+                self._task = asyncio.create_task(self._go_on(serving))
+
+    async def _go_on(self, serving: Coroutine[Any, Any, None]) -> None:
+        try:
+            await serving
+        except Exception as error:
+            self.fail(error)
+
+    def send(self, piece: bytes) -> "asyncio.Future[None]":
+        """Answer piece by piece; a future tells when this one has left, or that nobody is there."""
+        if self.request.method == "HEAD":
+            piece = b""
+        if self.has_begun:
+            return self._connection.write(piece)
+        self.has_begun = True
+        start = ResponseStartLine("HTTP/1.1", self.status, self.status.phrase)
+        return self._connection.write_headers(start, self.headers, piece)
+
+    def finish(self, body: bytes = b"") -> "asyncio.Future[None]":
+        """Answer, or send the last piece; a future tells when it has left."""
+        if not self.has_begun and self.status not in NO_BODY:
+            self.headers["Content-Length"] = str(len(body))
+        written = self.send(body)
+        self._connection.finish()
+        return written
+
+    def when_closed(self, callback: Callable[[], None]) -> None:
+        """Let it be told when the client goes before the answer is finished."""
+        self._connection.set_close_callback(callback)
+
+    def close(self) -> None:
+        """Close the connection: what was sent is not the whole answer, or there is no other one."""
+        self._connection.close()
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return format_timestamp(second)
+
+
+class Route(NamedTuple):
+    """A path, or a regular expression whose groups are the arguments, and who serves it.
+
+    Each handler is made with the request, with what is `given` to it, and to all handlers.
+    """
+
+    path: str
+    handler: type[Handler]
+    given: Mapping[str, object] = {}
+
+
+class Site(HTTPServerConnectionDelegate):
+    """What a server of ours serves: some routes, and whatever is `elsewhere`."""
+
+    def __init__(
+        self, routes: Iterable[Route], elsewhere: type[Handler], given: Mapping[str, object]
+    ) -> None:
+        routes = [route._replace(given={**given, **route.given}) for route in routes]
+        patterns = [(re.compile(route.path), route) for route in routes]
+        self._plain = {route.path: route for pattern, route in patterns if not pattern.groups}
+        self._patterns = [(pattern, route) for pattern, route in patterns if pattern.groups]
+        self._elsewhere = Route("", elsewhere)
+
+    def start_request(
+        self, _server_conn: object, request_conn: HTTPConnection
+    ) -> HTTPMessageDelegate:
+        """Take in a request; Tornado calls this."""
+        return _Incoming(self, request_conn)
+
+    def serve(self, request: HTTPServerRequest) -> None:
+        """Let a handler serve a request that has been read."""
+        route, arguments = self._find(request.path)
+        route.handler(request, **route.given).start(arguments)
+
+    def _find(self, path: str) -> tuple[Route, Iterable[str]]:
+        route = self._plain.get(path)
+        if route is not None:
+            return route, ()
+        for pattern, route in self._patterns:
+            found = pattern.fullmatch(path)
+            if found:
+                return route, map(unquote, found.groups())  # of no UTF-8, something that is nowhere
+        return self._elsewhere, ()
+
+
+class _Incoming(HTTPMessageDelegate):
+    """A request that is being read."""
+
+    def __init__(self, site: Site, connection: HTTPConnection) -> None:
+        self._site = site
+        self._connection = connection
+        self._request: HTTPServerRequest | None = None
+        self._body: list[bytes] = []
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> None:
+        assert isinstance(start_line, RequestStartLine)  # noqa: S101  # this is a server
+        self._request = HTTPServerRequest(
+            connection=self._connection, start_line=start_line, headers=headers
+        )
+
+    def data_received(self, chunk: bytes) -> None:
+        self._body.append(chunk)
+
+    def finish(self) -> None:
+        assert self._request is not None  # noqa: S101  # its headers came first
+        self._request.body = b"".join(self._body)
+        self._site.serve(self._request)
+
+    def on_connection_close(self) -> None:
+        self._body.clear()
