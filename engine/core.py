@@ -13,7 +13,7 @@ at once begins while it is stored (`headstart.py`), which changes none of these.
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import cast
 
@@ -51,6 +51,8 @@ SETTLING_TURNS = 3  # a result wakes its pipeline; it ends; its outcome is hande
 BEGIN_AT_ONCE = 64  # jobs that are begun in one turn of the loop: some 2 ms
 SMALL_TASK = 128  # characters: its few operations are not to wait behind the many of others
 NOBODY_HURRIES = nullcontext()
+
+Waiter = asyncio.Future[Job | None]  # for the end of a job; `None` when the time is over
 
 
 def _keys(key: str | None, count: int) -> Iterator[str | None]:
@@ -94,7 +96,7 @@ class Engine:
         self._begin_soon = False
         self._submitting = 0
         self._taking_up = asyncio.Lock()  # first come, first served: jobs are taken up by their ids
-        self._waiting: dict[JobId, list[asyncio.Future[Job]]] = {}  # who waits for a job's end
+        self._waiting: dict[JobId, list[Waiter]] = {}  # who waits for a job's end
         self._room = asyncio.Event()  # jobs may be waiting in the store, and there is room
         self._background: list[asyncio.Task[None]] = []
         self._draining = False
@@ -222,17 +224,20 @@ class Engine:
 
     async def wait(self, job_id: JobId, seconds: float) -> Job:
         """Return a job as soon as it has finished, at the latest after `seconds`."""
-        finished: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        finished: Waiter = loop.create_future()
         self._waiting.setdefault(job_id, []).append(finished)
         try:
             if job_id not in self._running:
                 job = await self.job(job_id)
                 if job.finished or seconds <= 0:
                     return job
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    return await finished
-            return await self.job(job_id)
+            timer = loop.call_later(seconds, _give_up, finished)
+            try:
+                ended = await finished
+            finally:
+                timer.cancel()
+            return await self.job(job_id) if ended is None else ended
         finally:
             self._waiting[job_id].remove(finished)
             if not self._waiting[job_id]:
@@ -518,6 +523,11 @@ class Engine:
                 self._admission.read(jobs)
                 self._admission.behind = True
                 crash_point("recovery.taken_up")
+
+
+def _give_up(finished: Waiter) -> None:
+    if not finished.done():
+        finished.set_result(None)
 
 
 def _why_no_trace(job: Job) -> str:

@@ -10,14 +10,14 @@ from http import HTTPStatus
 from time import perf_counter
 
 from msgspec import UnsetType
-from tornado.httputil import HTTPServerRequest
+from tornado.httputil import HTTPHeaders, HTTPServerRequest
 
 from engine.arithmetic import compute
 from engine.errors import ExecutorError, OperationFailed
 from engine.job import Number
 from engine.messages import Computation, Computed, ComputedItem, Item, Problem, Reader
 from engine.server import BoundedServer, server
-from engine.site import Route, Site
+from engine.site import Handler, Route, Site
 from engine.web import ApiHandler, RequestRefused, site
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -62,6 +62,10 @@ class WorkerHandler(ApiHandler):
     def __init__(self, request: HTTPServerRequest, state: WorkerState) -> None:
         super().__init__(request)
         self.state = state
+
+    def default_headers(self) -> HTTPHeaders:
+        """Tell browsers nothing: none comes here, and the master reads every line."""
+        return Handler.default_headers(self)
 
     def problem_of(self, error: ExecutorError) -> Problem:
         """Tell an operation that has no result as a 422."""
