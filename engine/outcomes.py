@@ -10,6 +10,7 @@ take keeps no other one from it.
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
@@ -52,6 +53,7 @@ class Outcomes:
         self._on_ended = on_ended
         self._on_lost = on_lost
         self._decided: list[Decided] = []  # in this turn of the loop
+        self._ask_again_at = -math.inf  # after a write that failed
         self.counts = dict.fromkeys(("succeeded", "failed", "cancelled"), 0)  # since the start
         self.tasks: set[asyncio.Task[None]] = set()  # which bring them to the record
 
@@ -104,8 +106,15 @@ class Outcomes:
             try:
                 return await ask()
             except StoreError as error:
-                log.warning("what has come of jobs cannot be recorded yet: %s", error)
-                await self._clock.sleep(RETRY_S)
+                await self._pause(error)
+
+    async def _pause(self, why: StoreError) -> None:
+        """Wait until the record is asked again, by all that wait then; the first one says why."""
+        now = self._clock.now()
+        if now >= self._ask_again_at:
+            self._ask_again_at = now + RETRY_S
+            log.warning("what has come of jobs cannot be recorded yet: %s", why)
+        await self._clock.sleep(self._ask_again_at - now)
 
 
 def _kind_of(outcome: Outcome) -> str:

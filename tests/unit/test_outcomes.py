@@ -19,17 +19,19 @@ NEVER = Outcome(error="never")  # the store cannot write it
 
 
 class SlowStore(MemoryStore):
-    """Takes a while for each write, and notes what is in it; refuses all while `full`."""
+    """Takes a while for each write, and notes when and what; refuses all while `full`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.writes: list[list[JobId]] = []
+        self.written_at: list[float] = []  # when each began
         self.full = False
         self.write_s = WRITE_S
 
     async def finish(self, outcomes: Sequence[Ended], now: float) -> list[bool]:
         """Set outcomes, or not."""
         self.writes.append([job_id for job_id, _ in outcomes])
+        self.written_at.append(asyncio.get_running_loop().time())
         await asyncio.sleep(self.write_s)
         if self.full:
             raise StoreError("the disk is full; make room")
@@ -138,6 +140,27 @@ def test_what_cannot_be_written_now_is_written_when_it_can() -> None:
         assert desk.store.writes == [[1, 2]] * 4
 
     at_a_desk(2, scenario)
+
+
+def test_those_that_cannot_be_written_now_are_offered_together_and_told_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """However many turns they were decided in: the store takes them as one group, if it can."""
+
+    async def scenario(desk: Desk) -> None:
+        desk.store.full = True
+        for job, outcome in zip(desk.jobs, answers(3), strict=True):
+            desk.outcomes.decide(job, outcome)
+            await asyncio.sleep(RETRY_S / 4)
+        desk.store.full = False
+        await desk.told_all()
+        assert desk.store.writes == [[1], [2], [3], [1], [2], [3]]
+        assert desk.answers == dict(zip((1, 2, 3), answers(3), strict=True))
+        assert len(set(desk.store.written_at[3:])) == 1
+
+    at_a_desk(3, scenario)
+    (line,) = caplog.messages
+    assert "the disk is full; make room" in line
 
 
 def test_the_first_outcome_is_told_whoever_came_second() -> None:
