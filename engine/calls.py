@@ -135,11 +135,6 @@ class Lane:
         """Return whether the result of `operation` is still wanted."""
         return self._awaited[operation.index] == 1
 
-    @property
-    def is_awaiting(self) -> bool:
-        """Whether any result is still wanted."""
-        return 1 in self._awaited
-
     def deliver(self, arrival: Arrival) -> None:
         """Take results in, but those that came before, or that nobody waits for any more.
 

@@ -8,12 +8,12 @@ once, however many calls brought it; what nobody waits for any more is let go.
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Container, Hashable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 
 from engine import exchange
+from engine.again import Again, Terms
 from engine.arithmetic import failure_of
 from engine.calls import Call, Entry, Lane, Load
 from engine.clock import Clock
@@ -32,7 +32,6 @@ from engine.tally import Tally
 from engine.trace import FailedAttempt, Trip, UnderWay
 from engine.transport import Transport
 from engine.turns import CALL, PIECE, Turns
-from engine.unconfirmed import Unconfirmed
 from engine.verification import Verification
 from engine.wakefulness import Wakefulness
 
@@ -68,13 +67,13 @@ class Dispatcher:
         self._wakefulness = wakefulness
         self._turns = turns
         self._verification = verification
-        self._unconfirmed: Unconfirmed[Lane, Hashable] = Unconfirmed()
         self._said_alone_at = -ALONE_EVERY_S
         self.tally = Tally()
         self._lanes: dict[JobId, Lane] = {}
         self._queue: FairQueue[Lane] = FairQueue()
         self._kinds: tuple[frozenset[str], ...] = ()  # what it is arranged by
-        self._again: deque[Entry] = deque()  # failed before, due now
+        self._again = Again(_terms_of)  # tried before, without an answer; due now
+        self._unconfirmed = Again(_terms_of)  # answered, and another one is to say so, too
         self._calls: dict[asyncio.Task[None], Call] = {}
         # What waits until it is due, by a number: a timer that knew itself would never be freed.
         self._delayed: dict[int, tuple[asyncio.TimerHandle, Load]] = {}
@@ -93,8 +92,9 @@ class Dispatcher:
 
     def oldest_queued_s(self, now: float) -> float:
         """Return how long the operation has waited that has waited longest for a worker."""
-        since = self._queue.oldest()
-        return 0.0 if since is None else max(0.0, now - since)
+        queues = self._queue, self._again, self._unconfirmed
+        since = [oldest for queue in queues if (oldest := queue.oldest()) is not None]
+        return max(0.0, now - min(since)) if since else 0.0
 
     @property
     def in_flight(self) -> int:
@@ -137,7 +137,7 @@ class Dispatcher:
             for operation in operations:
                 attempts = lane.attempts.get(operation.index)
                 if attempts is not None and attempts.alone:
-                    self._again.append((lane, operation, since))
+                    self._again.put([(lane, operation, since)])
                 else:
                     fresh.append(operation)
             operations = fresh
@@ -147,9 +147,8 @@ class Dispatcher:
     def withdraw(self, lane: Lane) -> None:
         """Take what a lane has waiting out of the queue, and forget the lane."""
         self._queue.drop(lane)
-        if lane.attempts and self._again:
-            self._again = deque(entry for entry in self._again if entry[0] is not lane)
-        if self._unconfirmed and lane.is_awaiting:  # else nothing of it is there
+        if lane.attempts:  # else nothing of it is there
+            self._again.drop(lane)
             self._unconfirmed.drop(lane)
         if self._lanes.get(lane.job_id) is lane:
             del self._lanes[lane.job_id]
@@ -199,7 +198,7 @@ class Dispatcher:
         """Send what workers of these abilities may have within `room`; return how much it took."""
         sent = 0
         idle = []
-        while sent < room and (self._again or self._queue.count(takes) or self._unconfirmed):
+        while sent < room and self._has_for(takes):
             worker = self._pool.acquire(takes, now)
             if worker is None:
                 break
@@ -216,15 +215,19 @@ class Dispatcher:
             self._pool.put_back(worker)
         return sent
 
+    def _has_for(self, takes: frozenset[str]) -> bool:
+        queues = self._queue, self._again, self._unconfirmed
+        return any(queue.count(takes) for queue in queues)
+
     def _load(self, worker: Worker, now: float) -> Call | None:
         limit = self._pool.batch_limit(worker)
-        again = self._take_again(worker, min(limit, self._spread(len(self._again), worker)))
+        again = self._take_again(worker, limit) if self._again else []
         if again is None:
             return None
-        if again and self._attempts(again[0]).alone:
-            if self._attempts(again[0]).suspected:
+        if again and (terms := _terms_of(again[0])).alone:
+            if terms.suspected:
                 self._pool.reserve(worker)
-            return Call(worker, again[:1], 1, now)
+            return Call(worker, again, 1, now)
         load = again
         if self._unconfirmed:
             load = again + self._take_unconfirmed(worker, limit - len(again))
@@ -273,54 +276,25 @@ class Dispatcher:
         `None` when the next one needs a worker to itself: this one gets nothing more until it has
         finished what it has in hand.
         """
-        room = self._policy.allowance(self._in_flight) - self._retries_in_flight
-        taken: Load = []
-        kept: Load = []
-        is_busy = False
-        while self._again and len(taken) < min(limit, room):
-            entry = self._again.popleft()
-            lane, operation, _ = entry
-            if not lane.awaits(operation):
-                continue
-            attempts = self._attempts(entry)
-            if not self._suits(worker, operation, attempts) or (attempts.alone and taken):
-                kept.append(entry)
-                continue
-            if attempts.suspected and worker.calls > 1:
-                kept.append(entry)
-                is_busy = True
-                break
-            taken.append(entry)
-            if attempts.alone:
-                break
-        self._again.extendleft(reversed(kept))
-        return None if is_busy else taken
+        budget = self._policy.allowance(self._in_flight) - self._retries_in_flight
+        return self._take(self._again, worker, min(limit, budget))
 
-    def _take_unconfirmed(self, worker: Worker, at_most: int) -> Load:
+    def _take_unconfirmed(self, worker: Worker, limit: int) -> Load:
         """Take a share of what another one's word is awaited for. This is no retry: no budget."""
-        share = self._spread(len(self._unconfirmed), worker)
-        taken = self._unconfirmed.take(
-            worker.key, worker.operations, min(share, at_most), self._is_nobody_left
-        )
-        return [entry for entry in taken if entry[0].awaits(entry[1])]
+        return self._take(self._unconfirmed, worker, limit) or []
+
+    def _take(self, queue: Again[Lane], worker: Worker, limit: int) -> Load | None:
+        names = worker.operations
+        at_most = min(limit, self._spread(queue.count(names), worker))
+        is_idle = worker.calls <= 1  # this one is counted
+        taken = queue.take(worker.key, names, at_most, self._is_nobody_left, is_idle=is_idle)
+        return None if taken is None else [entry for entry in taken if entry[0].awaits(entry[1])]
 
     def _is_nobody_left(self, name: str, asked: Container[Hashable]) -> bool:
         return all(key in asked for key in self._live(name))
 
     def _live(self, name: str) -> list[WorkerKey]:
         return [worker.key for worker in self._pool.live(name)]
-
-    @staticmethod
-    def _attempts(entry: Entry) -> Attempts:
-        lane, operation, _ = entry
-        return lane.attempts[operation.index]
-
-    def _suits(self, worker: Worker, operation: Operation, attempts: Attempts) -> bool:
-        if operation.name not in worker.operations:
-            return False
-        if worker.key not in attempts.avoid:
-            return True
-        return self._is_nobody_left(operation.name, attempts.avoid)
 
     def _send(self, call: Call) -> None:
         count = len(call.steps)
@@ -409,9 +383,9 @@ class Dispatcher:
         if attempts.copies:
             attempts.copies -= 1  # another one has been asked already: it was late here
         elif attempts.alone:
-            self._again.append(entry)
+            self._again.put([entry])
         else:
-            self._unconfirmed.put(entry, frozenset(attempts.avoid))
+            self._unconfirmed.put([entry])
         self.kick()
 
     def _convict(
@@ -466,7 +440,7 @@ class Dispatcher:
                 attempts = lane.attempts.setdefault(operation.index, Attempts())
                 attempts.avoid.add(call.worker.key)
                 attempts.copies += 1
-            self._again.extend(late)
+            self._again.put(late)
             self.kick()
         self._hedge_later()
 
@@ -536,7 +510,7 @@ class Dispatcher:
                 lane.remember(operation, FailedAttempt(worker.name, error.reason))
         for delay_s, entries in later.items():
             if delay_s == 0.0:
-                self._again.extend(entries)
+                self._again.put(entries)
                 self.kick()
             else:
                 self._after(delay_s, entries)
@@ -546,7 +520,7 @@ class Dispatcher:
     def _requeue(self, load: Load) -> None:
         for lane, operation, _ in load:
             lane.attempts.setdefault(operation.index, Attempts())
-        self._again.extend(load)
+        self._again.put(load)
         self.kick()
 
     def _after(self, delay_s: float, entries: Load) -> None:
@@ -556,5 +530,13 @@ class Dispatcher:
 
     def _due(self, number: int) -> None:
         _, entries = self._delayed.pop(number)
-        self._again.extend([entry for entry in entries if entry[0].awaits(entry[1])])
+        self._again.put([entry for entry in entries if entry[0].awaits(entry[1])])
         self.kick()
+
+
+def _terms_of(entry: Entry) -> Terms:
+    lane, operation, _ = entry
+    attempts = lane.attempts[operation.index]
+    return Terms(
+        operation.name, frozenset(attempts.avoid), attempts.alone, suspected=attempts.suspected
+    )

@@ -134,8 +134,8 @@ SAFEGUARDS = (
         FAULTS + "test_row_6_retries_are_a_share_of_what_is_in_flight",
         (
             "engine/dispatcher.py",
-            "room = self._policy.allowance(self._in_flight) - self._retries_in_flight",
-            "room = limit",
+            "budget = self._policy.allowance(self._in_flight) - self._retries_in_flight",
+            "budget = limit",
         ),
     ),
     without(
@@ -364,7 +364,7 @@ SAFEGUARDS = (
         26,
         "what was cancelled waits for no worker any more",
         FAULTS + "test_row_26_what_was_cancelled_waits_for_no_worker_any_more",
-        ("engine/dispatcher.py", "if lane.attempts and self._again:", "if False:"),
+        ("engine/dispatcher.py", "            self._again.drop(lane)\n", ""),
     ),
     without(
         35,

@@ -740,6 +740,24 @@ def test_row_25_without_workers_jobs_wait_and_go_on_with_the_first() -> None:
     play(scenario)
 
 
+def test_what_waits_for_another_worker_has_waited_since_it_was_ready() -> None:
+    """An operator sees how long, though no worker is there to try it again."""
+
+    async def scenario(world: World) -> None:
+        (only,) = await world.with_live(1)
+        slow_operations(only)
+        await world.submit("6*7")
+        await a_call_in_hand(world, only)
+        ready_at = world.loop.time()
+        only.crash()
+        await world.pass_time(5.0)
+        dispatcher, now = world.running.dispatcher, world.loop.time()
+        assert dispatcher.queued == 1
+        assert dispatcher.oldest_queued_s(now) == pytest.approx(now - ready_at, abs=0.1)
+
+    play(scenario)
+
+
 def test_row_26_what_was_cancelled_waits_for_no_worker_any_more() -> None:
     """What had failed and was to be tried again is not counted as queued."""
 

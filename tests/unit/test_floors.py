@@ -39,7 +39,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engine.exchange",
         "engine.examination",
         "engine.verification",
-        "engine.unconfirmed",
+        "engine.again",
         "engine.tally",
         "engine.trace",
         "engine.why",
