@@ -23,7 +23,7 @@ class _Ring(Generic[Owner]):
 
     def __init__(self, name: str) -> None:
         self.name = name  # one of those that wait here: who takes it takes all of them
-        self.owners: deque[Owner] = deque()  # in turn; one of whom nothing waits was dropped
+        self.owners: deque[Owner] = deque()  # in turn; up to a half were dropped
         self.waiting: dict[Owner, deque[Batch]] = {}
         self.count = 0
 
@@ -67,6 +67,8 @@ class _Ring(Generic[Owner]):
 
     def drop(self, owner: Owner) -> None:
         self.count -= sum(len(operations) for operations, _ in self.waiting.pop(owner, ()))
+        if len(self.owners) > 2 * len(self.waiting):
+            self.owners = deque(owner for owner in self.owners if owner in self.waiting)
 
 
 class FairQueue(Generic[Owner]):

@@ -1,5 +1,7 @@
 """The fair queue: one operation per job in turn."""
 
+from weakref import ref
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,6 +9,10 @@ from engine.fairqueue import FairQueue
 from tests.builders import an_operation, operations
 
 ALL = frozenset(("sum", "sub", "mul", "div"))
+
+
+class Owner:
+    """A job."""
 
 
 def a_queue(*abilities: frozenset[str]) -> FairQueue[str]:
@@ -77,6 +83,23 @@ def test_what_a_job_dropped_is_gone_and_the_others_keep_theirs() -> None:
     queue.drop("gone")
     assert len(queue) == 2
     assert {owner for owner, _, _ in queue.take(ALL, 9)} == {"stays"}
+
+
+def test_who_has_gone_is_forgotten_though_nobody_takes_anything() -> None:
+    """Jobs that end while there is no worker for them leave nothing."""
+    queue: FairQueue[Owner] = FairQueue()
+    queue.arrange([ALL])
+    stays = Owner()
+    queue.put(stays, operations(2), 0.0)
+    gone = []
+    for _ in range(100):
+        owner = Owner()
+        queue.put(owner, operations(1), 0.0)
+        queue.drop(owner)
+        gone.append(ref(owner))
+    del owner
+    assert sum(kept() is not None for kept in gone) <= 1  # as many as there are others
+    assert [entry[0] for entry in queue.take(ALL, 2)] == [stays, stays]
 
 
 @given(
