@@ -117,11 +117,13 @@ class HealthMonitor:
             (result,) = await self._ask(worker, [question], as_array=False)
             if not self._is_right(worker, question, result):
                 return
-        if worker.batch > 1 and questions:
-            results = await self._ask(worker, questions, as_array=True)
-            for question, result in zip(questions, results, strict=True):
-                if not self._is_right(worker, question, result):
-                    return
+        if worker.batch > 1:
+            for begin in range(0, len(questions), worker.batch):
+                asked = questions[begin : begin + worker.batch]
+                results = await self._ask(worker, asked, as_array=True)
+                for question, result in zip(asked, results, strict=True):
+                    if not self._is_right(worker, question, result):
+                        return
         if not questions:
             await self._transport.health(worker.url, self._call_timeout_s)
         self._pool.passed(worker, self._clock.now())

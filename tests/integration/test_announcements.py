@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from engine.standing import State
 from tests.integration.serving import (
     ALL_FOUR,
     Caller,
@@ -64,6 +65,21 @@ async def test_workers_shows_what_was_announced() -> None:
         assert (worker["batch"], worker["in_flight"], worker["failed"]) == (7, 0, 0)
         assert worker["in_hand"] is None
         assert worker["last_seen_s"] >= 0
+
+
+@pytest.mark.parametrize("operations", [ALL_FOUR, ("sum",)], ids=["all four", "sum"])
+@pytest.mark.parametrize("batch", [1, 2, 3, 4, 8])
+async def test_a_worker_of_small_batches_is_admitted(
+    operations: tuple[str, ...], batch: int
+) -> None:
+    """Its examination asks for no more at once than it announced."""
+    async with a_master() as master, a_worker(master, "w", operations, batch):
+        await eventually(
+            lambda: any(w.state is not State.CANDIDATE for w in master.master.pool),
+            lambda: "the examination should end",
+        )
+        worker = (await master.workers())["w"]
+        assert (worker["state"], worker["reason"]) == ("live", None)
 
 
 async def test_without_operations_a_worker_takes_all_four() -> None:
