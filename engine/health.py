@@ -17,7 +17,7 @@ from engine.exchange import Result
 from engine.job import Operation
 from engine.pool import WorkerPool
 from engine.settings import WorkersSettings
-from engine.standing import EXAMINED_STATES, Worker
+from engine.standing import EXAMINED_STATES, Abilities, Worker
 from engine.transport import Transport
 from engine.turns import CALL, Turns
 from engine.wakefulness import Wakefulness
@@ -93,15 +93,16 @@ class HealthMonitor:
 
     async def _look_at(self, worker: Worker, started: float) -> None:
         timeout_s = self._pool.probe_timeout_s(worker)
+        abilities = worker.abilities  # it may announce others meanwhile
         try:
             if worker.state not in EXAMINED_STATES:
                 await self._transport.health(worker.url, timeout_s)
                 self._pool.probe_answered(worker, self._clock.now())
             elif self._settings.examine:
-                await self._examine(worker)
+                await self._examine(worker, abilities)
             else:
                 await self._transport.health(worker.url, timeout_s)
-                self._pool.passed(worker, self._clock.now())
+                self._pool.passed(worker, abilities, self._clock.now())
         except WorkerError as error:
             now = self._clock.now()
             if self._wakefulness.slept_since(started, now):
@@ -111,22 +112,22 @@ class HealthMonitor:
             else:
                 self._pool.probe_failed(worker, error, now)
 
-    async def _examine(self, worker: Worker) -> None:
-        questions = questions_for(worker.operations)
+    async def _examine(self, worker: Worker, abilities: Abilities) -> None:
+        questions = questions_for(abilities.operations)
         for question in questions:
             (result,) = await self._ask(worker, [question], as_array=False)
             if not self._is_right(worker, question, result):
                 return
-        if worker.batch > 1:
-            for begin in range(0, len(questions), worker.batch):
-                asked = questions[begin : begin + worker.batch]
+        if abilities.batch > 1:
+            for begin in range(0, len(questions), abilities.batch):
+                asked = questions[begin : begin + abilities.batch]
                 results = await self._ask(worker, asked, as_array=True)
                 for question, result in zip(asked, results, strict=True):
                     if not self._is_right(worker, question, result):
                         return
         if not questions:
             await self._transport.health(worker.url, self._call_timeout_s)
-        self._pool.passed(worker, self._clock.now())
+        self._pool.passed(worker, abilities, self._clock.now())
 
     async def _ask(
         self, worker: Worker, questions: list[Operation], *, as_array: bool

@@ -189,10 +189,15 @@ class WorkerPool:
         worker.failures += 1
         self._unheard(worker, str(error), now)
 
-    def passed(self, worker: Worker, now: float) -> None:
-        """Record that the worker's answers in its examination were right."""
+    def passed(self, worker: Worker, examined: Abilities, now: float) -> None:
+        """Record that the worker's answers were right when its `examined` abilities were asked for.
+
+        They say nothing of what it has announced since: then it is examined again.
+        """
         worker.probing = False
         worker.heard_at = now
+        if worker.abilities != examined:
+            return
         if worker.state is State.REJECTED and now < worker.readmit_at:
             return  # it lied while it was examined
         worker.failures = worker.faults = 0

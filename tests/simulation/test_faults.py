@@ -15,14 +15,14 @@ from engine.errors import StoreError
 from engine.exchange import Reply
 from engine.hedging import CREDIT
 from engine.job import Job
-from engine.messages import Item
+from engine.messages import Announcement, Item
 from engine.settings import DispatchSettings, JobsSettings, MasterSettings, WorkersSettings
 from engine.standing import State
 from tests.simulation import nonsense
 from tests.simulation.laws import MARK, POISON, is_examination, is_poison
 from tests.simulation.loop import run
 from tests.simulation.machines import ALL_FOUR, WorkerMachine
-from tests.simulation.network import Call
+from tests.simulation.network import Call, ScriptedWorker
 from tests.simulation.script import in_floats, one_too_much
 from tests.simulation.world import World
 
@@ -395,6 +395,25 @@ def test_row_11_a_worker_that_computes_in_floats_is_rejected() -> None:
 VERIFIED = MasterSettings(dispatch=DispatchSettings(verify=1.0))
 HALF_VERIFIED = MasterSettings(dispatch=DispatchSettings(verify=0.5))
 A_CHAIN = "1.5" + "".join(f"*{n}.5-{n}" for n in range(1, 40))
+
+
+def test_row_11_who_announces_more_while_it_is_examined_is_examined_in_that_too() -> None:
+    """Else it would be asked for what it never showed that it can."""
+
+    async def scenario(world: World) -> None:
+        worker = ScriptedWorker("http://10.0.1.1:8082", world.random("worker"))
+        worker.arithmetic = in_floats
+        worker.operation_s = 0.1
+        worker.start()
+        world.network.connect(worker)
+        master = world.running
+        known = master.announce(Announcement("w", operations=["price"]), worker.url)
+        await world.until(lambda: known.probing)
+        master.announce(Announcement("w", operations=["price", "mul"]), worker.url)
+        await world.until(lambda: known.state is not State.CANDIDATE)
+        assert known.state is State.REJECTED
+
+    play(scenario)
 
 
 @pytest.mark.parametrize("task", ["6*7", "1+(2*3)/4-5", A_CHAIN, "1/(2-2)", "(2*3)/(3-3)+1"])

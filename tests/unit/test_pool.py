@@ -37,7 +37,7 @@ def admitted(pool: WorkerPool, name: str = "w", now: float = 0.0, **more: int) -
     """Announce a worker and let it pass its examination."""
     worker = announced(pool, name, now, **more)
     pool.due(now, 1000)
-    pool.passed(worker, now)
+    pool.passed(worker, worker.abilities, now)
     return worker
 
 
@@ -185,7 +185,7 @@ def test_death_is_reversible_by_an_examination() -> None:
     pool = a_pool()
     worker = dead(pool)
     assert pool.due(100.0, 10) == [worker]
-    pool.passed(worker, 100.0)
+    pool.passed(worker, worker.abilities, 100.0)
     assert worker.state is State.LIVE
     assert taken(pool) == ["w", "w"]
 
@@ -205,7 +205,7 @@ def test_a_crash_loop_is_readmitted_later_each_time() -> None:
             announced(pool, now=now)
             now += 0.1
         pauses.append(round(now - died + 0.2))
-        pool.passed(worker, now)
+        pool.passed(worker, worker.abilities, now)
     assert pauses == [1, 2, 4, 8, 16, 30, 30]
 
 
@@ -213,7 +213,7 @@ def test_a_worker_that_was_live_for_a_minute_has_its_deaths_forgiven() -> None:
     """Back-off is for loops, not for a worker that is restarted once a day."""
     pool = a_pool()
     worker = dead(pool)
-    pool.passed(worker, 10.0)
+    pool.passed(worker, worker.abilities, 10.0)
     pool.due(75.0, 10)
     pool.probe_answered(worker, 75.0)
     assert worker.deaths == 0
@@ -333,10 +333,25 @@ def test_other_abilities_than_before_are_another_program() -> None:
     worker = admitted(pool)
     pool.announce("w", worker.url, Abilities(frozenset({"sum"}), 512), 5.0)
     assert worker.state is State.CANDIDATE
-    pool.passed(worker, 5.0)
+    pool.passed(worker, worker.abilities, 5.0)
     assert pool.acquire(ALL, 5.0) is None
     assert pool.acquire(frozenset({"sum"}), 5.0) is worker
     assert (pool.places(ALL), pool.places(frozenset({"sum"}))) == (0, 2)
+
+
+def test_an_examination_counts_for_the_abilities_that_it_was_about() -> None:
+    """What was announced while it went on has not been asked for: that is examined next."""
+    pool = a_pool()
+    before, after = Abilities(frozenset({"sum"})), Abilities(frozenset({"sum", "div"}))
+    worker = pool.announce("w", "http://10.0.0.1:1", before, 0.0)
+    assert pool.due(0.0, 1000) == [worker]
+    pool.announce("w", worker.url, after, 0.1)
+    pool.passed(worker, before, 0.2)
+    assert worker.state is State.CANDIDATE
+    assert pool.acquire(after.operations, 0.2) is None
+    assert pool.due(0.2, 1000) == [worker]
+    pool.passed(worker, after, 0.3)
+    assert pool.acquire(after.operations, 0.3) is worker
 
 
 def test_a_worker_of_slow_operations_gets_few_at_a_time() -> None:
@@ -411,7 +426,7 @@ def test_whatever_happens_no_worker_holds_more_calls_than_it_has_places(  # noqa
         if what == 0:
             announced(pool, str(who), now, port=who + 1)
         elif what == 1:
-            pool.passed(worker, now)
+            pool.passed(worker, worker.abilities, now)
         elif what == 2:
             pool.probe_failed(worker, GONE, now)
         elif what == 3:
@@ -463,7 +478,7 @@ def test_two_names_at_one_address_that_both_announce_themselves_both_stay() -> N
         announced(pool, "a", now)
         announced(pool, "b", now)
     for worker in pool:
-        pool.passed(worker, 3.0)
+        pool.passed(worker, worker.abilities, 3.0)
     for now in (4.0, 5.0, 6.0):
         announced(pool, "a", now)
         announced(pool, "b", now)
@@ -494,7 +509,7 @@ def test_a_worker_that_lied_is_out_and_no_examination_brings_it_back() -> None:
     for now in range(2, 600):
         announced(pool, now=float(now))
         assert pool.due(float(now), 1000) == []
-        pool.passed(worker, float(now))
+        pool.passed(worker, worker.abilities, float(now))
     assert (worker.state, worker.reason) == (State.REJECTED, "mul of 6 and 7 gave 43")
     assert taken(pool) == []
 
@@ -561,5 +576,5 @@ def test_a_worker_that_missed_many_probes_has_one_other_life() -> None:
     pool = a_pool()
     worker = dead(pool)
     pool.due(10.0, 1000)
-    pool.passed(worker, 10.0)
+    pool.passed(worker, worker.abilities, 10.0)
     assert worker.life == 1
