@@ -6,7 +6,8 @@ Everything here is synchronous and takes `now` (monotonic seconds): no I/O, no t
 
 Invariants: only a LIVE worker is handed out; a worker holds at most `calls_per_worker` calls; an
 announcement alone never makes a worker LIVE, only an examination that it passed does, and after
-that any answer of its own; DEAD is reversible. Workers are told apart by name and address.
+that any answer of its own; DEAD is reversible; what comes late of a forgotten worker changes
+nothing. Workers are told apart by name and address.
 """
 
 from collections import Counter, deque
@@ -61,6 +62,10 @@ class WorkerPool:
     def __len__(self) -> int:
         """Return how many workers are known, in whatever state."""
         return len(self._workers)
+
+    def __contains__(self, worker: Worker) -> bool:
+        """Return whether it is this worker that is known, and not one that had its key before."""
+        return self._workers.get(worker.key) is worker
 
     def live(self, operation: str | None = None) -> list[Worker]:
         """Return the LIVE workers, those that take `operation` if one is named."""
@@ -390,7 +395,7 @@ class WorkerPool:
 
     def _happen(self, worker: Worker, event: Event, now: float, reason: str | None = None) -> None:
         after = TRANSITIONS[worker.state].get(event)
-        if after is not None:
+        if after is not None and worker in self:
             self._to(worker, after, reason, now)
 
     def _to(self, worker: Worker, after: State, reason: str | None, now: float) -> None:
@@ -441,7 +446,7 @@ class WorkerPool:
             self._forget(worker)
 
     def _forget(self, worker: Worker) -> None:
-        if self._workers.get(worker.key) is worker:  # not one that came back under the same key
+        if worker in self:
             del self._workers[worker.key]
             self._at[worker.url].remove(worker)
             if not self._at[worker.url]:

@@ -327,6 +327,27 @@ def test_the_dead_are_forgotten_after_a_while() -> None:
     assert len(pool) == 0
 
 
+@pytest.mark.parametrize("is_back", [False, True])
+def test_what_comes_of_a_forgotten_worker_changes_nothing(is_back: bool) -> None:
+    """An examination that was under way does not bring it back, nor the one that has its key."""
+    pool = a_pool(max=1)
+    worker = dead(pool)
+    assert pool.due(10.0, 10) == [worker]
+    announced(pool, "newcomer", 11.0, port=2)
+    assert worker not in pool
+    if is_back:
+        pool.leave("newcomer", lambda _worker: True, 12.0)
+        announced(pool, now=12.0)
+    before = [(known.name, known.state) for known in pool]
+    pool.passed(worker, worker.abilities, 12.1)
+    assert pool.acquire(ALL, 12.1) is None
+    pool.probe_answered(worker, 12.2)
+    pool.flunked(worker, "wrong", 12.3)
+    assert worker.state is State.DEAD
+    assert [(known.name, known.state) for known in pool] == before
+    assert pool.places(ALL) == 0
+
+
 def test_other_abilities_than_before_are_another_program() -> None:
     """What the earlier one passed says nothing about it."""
     pool = a_pool()
