@@ -1,8 +1,9 @@
 """The examination: calls with known answers that a worker passes before its first operation.
 
 Each question is one that a language with other numbers than Python's gets wrong: integers above
-2**53 and above 64 bits, the last bit of a float, the sign of zero, true division, and its result
-being a float even where it is whole. Pure: `health.py` asks the questions.
+2**53 and above 64 bits, the last bit of a float, the sign of zero, true division, and floats that
+stay floats where they are whole: of each operation, a dedicated worker being asked for its own
+only. Pure: `health.py` asks the questions.
 """
 
 from collections.abc import Iterable
@@ -15,10 +16,13 @@ QUESTIONS: tuple[tuple[str, tuple[Number, Number], Number], ...] = (
     ("sum", (2**53, 1), 2**53 + 1),
     ("sum", (2**64, 2**64), 2**65),
     ("sum", (0.1, 0.2), 0.30000000000000004),
+    ("sum", (1.25, 1.75), 3.0),
     ("sub", (2**53 + 1, 2**53), 1),
     ("sub", (0.3, 0.1), 0.19999999999999998),
+    ("sub", (2.75, 0.75), 2.0),
     ("mul", (2**40, 2**40), 2**80),
     ("mul", (-1, 0.0), -0.0),
+    ("mul", (0.25, 8), 2.0),
     ("div", (7, 2), 3.5),
     ("div", (6, 3), 2.0),
 )

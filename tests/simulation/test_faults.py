@@ -840,8 +840,9 @@ def test_row_31_a_rolling_restart_of_all_workers_fails_no_job() -> None:
     async def scenario(world: World) -> None:
         workers = await world.with_live(3)
         slow_operations(*workers)
-        job_ids = [await world.submit("1*2+3*4") for _ in range(30)]
+        job_ids = []
         for worker in workers:
+            job_ids += [await world.submit("1*2+3*4") for _ in range(12)]
             await a_call_in_hand(world, worker)
             await worker.drain()
             worker.start()
@@ -929,12 +930,12 @@ def test_row_32_poison_that_only_travelled_along_kills_no_more_than_three_either
             worker.server.operation_s = 0.001
             worker.server.kills = is_poison
         tasks = [f"({n}*2+{n}*3)*({n}-4.5)" for n in range(150)]
-        tasks[75] = f"((0+{POISON})*3)*2"
+        tasks[120] = f"((0+{POISON})*3)*2"
         jobs = await asyncio.gather(*map(world.submit, tasks))
         ended = [await world.ending(job_id) for job_id in jobs]
         errors = [job.outcome.error for job in ended if job.outcome is not None]
-        assert [place for place, error in enumerate(errors) if error is not None] == [75]
-        assert errors[75] == "poison_operation"
+        assert [place for place, error in enumerate(errors) if error is not None] == [120]
+        assert errors[120] == "poison_operation"
         aboard = [computation for call in work_calls(world) for computation in call.asked]
         assert any(isinstance(asked.op1, Item) and asked.op2 == 3 for asked in aboard)
         assert sum(not worker.server.up for worker in workers) == 3

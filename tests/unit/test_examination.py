@@ -49,6 +49,19 @@ def test_a_whole_quotient_that_is_no_float_is_wrong() -> None:
     assert fault(question("div", 6, 3), 2) is not None
 
 
+def shortest(number: float) -> float:
+    """Return a number as it comes back from a language that writes 3.0 as 3."""
+    whole = isinstance(number, float) and number.is_integer() and str(number) != "-0.0"
+    return int(number) if whole else number
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_worker_that_writes_whole_floats_as_integers_is_found_out(name: str) -> None:
+    """Whichever operation it is dedicated to: 3.0 and 3 are two answers."""
+    faults = [fault(one, shortest(QUESTIONS[one.index][2])) for one in questions_for([name])]
+    assert any(faults)
+
+
 def test_a_zero_of_the_other_sign_is_wrong() -> None:
     """To the bit means that too."""
     assert fault(question("mul", -1, 0.0), 0.0) is not None
