@@ -10,6 +10,7 @@ import logging
 from collections import deque
 
 from engine import exchange
+from engine.allowance import Allowance
 from engine.clock import Clock
 from engine.errors import BrokenReply, Refused, WorkerError
 from engine.examination import fault, questions_for
@@ -46,6 +47,8 @@ class HealthMonitor:
         self._call_timeout_s = call_timeout_s
         self._clock = clock
         self._wakefulness = wakefulness
+        room = max(1.0, settings.probes_per_s * TICK_S)
+        self._allowance = Allowance(settings.probes_per_s, room, clock.now())
         self._turns = Turns()  # of its own: hundreds may come at once, and jobs go on meanwhile
         self._probes: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -85,8 +88,9 @@ class HealthMonitor:
         slept_s = self._wakefulness.beat(now)
         if slept_s:
             log.warning("the master itself was asleep for %.1f s: no worker is blamed", slept_s)
-        room = max(1, int(self._settings.probes_per_s * TICK_S))
-        for worker in self._pool.due(now, room):
+        due = self._pool.due(now, self._allowance.left(now))
+        self._allowance.spend(len(due))
+        for worker in due:
             probe = asyncio.ensure_future(self._look_at(worker, now))
             self._probes.add(probe)
             probe.add_done_callback(self._probes.discard)

@@ -168,5 +168,5 @@ class Master:
         )
         if worker.state is State.LIVE:
             self.dispatcher.kick()
-        else:
+        elif worker.state in (State.CANDIDATE, State.SUSPECT):
             self.health.hurry()

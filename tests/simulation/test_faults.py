@@ -742,6 +742,24 @@ def test_row_24_the_pool_is_bounded() -> None:
     play(scenario, MasterSettings(workers=WorkersSettings(max=3)))
 
 
+def test_row_24_a_crowd_that_nobody_answers_for_is_probed_no_more_often_than_allowed() -> None:
+    """Whatever becomes of the probes: each state that changes must not bring another batch."""
+
+    async def scenario(world: World) -> None:
+        began = world.loop.time()
+        for number in range(900):
+            url = f"http://10.1.{number // 250}.{number % 250 + 1}:8082"
+            world.running.announce(Announcement(f"w{number}"), url)
+        most = 10  # a tick's
+        for tenth in range(1, 151):
+            await world.pass_time(0.1)
+            assert len(world.calls) <= most + 200 * (world.loop.time() - began), tenth
+        assert len(world.calls) > 0.9 * 200 * 15
+        assert any(worker.state is State.DEAD for worker in world.running.pool)
+
+    play(scenario)
+
+
 def test_row_25_without_workers_jobs_wait_and_go_on_with_the_first() -> None:
     """They are accepted, spend no attempt, and end within a second of the first worker."""
 

@@ -18,6 +18,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engine.crashpoints",
         "engine.latency",
         "engine.wakefulness",
+        "engine.allowance",
         "engine.standing",
         "engine.settings",
         "engine.arithmetic",
