@@ -18,13 +18,14 @@ from engine.errors import (
     ForeignReply,
     Overloaded,
     Refused,
+    TimedOut,
     WorkerError,
     WorkerNotFound,
 )
 from engine.settings import DispatchSettings, WorkersSettings
 from engine.standing import TRANSITIONS, Abilities, Event, State, Worker, WorkerKey
 
-FAULT_LIMIT = 3  # faulty replies in a row after which a worker is examined again
+FAULT_LIMIT = 3  # faulty replies or time-outs in a row after which a worker is examined again
 FOREIGN_FAULTS = 3  # an answer to another question weighs as much as three unreadable ones
 BUSY_S = 0.1  # rest of a worker that said "busy" without saying until when
 BUSY_MAX_S = 2.0  # and the longest rest that it can ask for
@@ -317,8 +318,11 @@ class WorkerPool:
             wanted = BUSY_S if error.retry_after_s is None else error.retry_after_s
             worker.rests_until = now + min(wanted, BUSY_MAX_S)
         elif isinstance(error, BrokenReply | Refused):
+            worker.heard_at = now  # it lives; whether it computes is another question
             self._faulted(worker, error, now)
         else:
+            if isinstance(error, TimedOut):
+                self._timed_out(worker, error, now)
             self._unheard(worker, str(error), now)
         self._release(worker, operations)
 
@@ -380,8 +384,17 @@ class WorkerPool:
         if worker.state is not State.REJECTED:  # why it was is what people need to know
             worker.reason = reason
 
+    def _timed_out(self, worker: Worker, error: TimedOut, now: float) -> None:
+        """Count a time-out as a fault: probes may be answered while no call is.
+
+        Calls that were under way together have stood still together, and count once.
+        """
+        before, sent_at = worker.timed_out_at, now - self._dispatch.call_timeout_s
+        if before is None or before <= sent_at:
+            worker.timed_out_at = now
+            self._faulted(worker, error, now)
+
     def _faulted(self, worker: Worker, error: WorkerError, now: float) -> None:
-        worker.heard_at = now  # it lives; whether it computes is another question
         worker.faults += FOREIGN_FAULTS if isinstance(error, ForeignReply) else 1
         if worker.faults >= FAULT_LIMIT and worker.state in (State.LIVE, State.SUSPECT):
             self._happen(worker, Event.FAULTED, now, str(error))
@@ -407,7 +420,7 @@ class WorkerPool:
             self._live[worker.operations] -= 1
         if after is State.LIVE:
             self._live[worker.operations] += 1
-            worker.failures = worker.faults = 0
+            worker.failures = 0
             worker.life += worker.has_missed_probe
             worker.has_missed_probe = False
             self._offer_all(worker)

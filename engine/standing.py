@@ -101,7 +101,8 @@ class Worker:
         self.probe_at = now
         self.probing = False
         self.failures = 0  # a call or probe, then probes only, without an answer, in a row
-        self.faults = 0  # answers that were none, in a row
+        self.faults = 0  # answers that were none, and calls that timed out, in a row
+        self.timed_out_at: float | None = None  # the latest of those calls
         self.deaths = 0
         self.life = 0  # how often it was LIVE again after it had missed a probe
         self.has_missed_probe = False

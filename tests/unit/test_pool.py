@@ -254,6 +254,53 @@ def test_a_worker_that_answers_nonsense_is_examined_again(
     assert worker.state is state
 
 
+def test_a_worker_whose_calls_time_out_in_a_row_is_examined_again() -> None:
+    """Its probes are answered meanwhile: that it lives does not mean that it computes."""
+    pool = a_pool()
+    worker = admitted(pool)
+    now = 1.0
+    for _ in range(3):
+        assert worker.state is State.LIVE
+        assert pool.acquire(ALL, now) is worker
+        now += 2.0
+        pool.broke(worker, 1, TimedOut("late"), now)
+        pool.due(now, 1000)
+        now += 0.001
+        pool.probe_answered(worker, now)
+    assert worker.state is State.CANDIDATE
+    assert taken(pool, now) == []
+    assert pool.due(now + 0.9, 1000) == []
+    assert pool.due(now + 1.1, 1000) == [worker]
+
+
+def test_calls_that_time_out_together_are_one_fault() -> None:
+    """One pause of a worker condemns nobody, however many calls it had, or how they followed."""
+    pool = WorkerPool(WorkersSettings(), DispatchSettings(calls_per_worker=8))
+    worker = admitted(pool)
+    assert len(taken(pool)) == 8
+    for call in range(8):
+        now = 3.0 + call / 10
+        pool.broke(worker, 1, TimedOut("late"), now)
+        pool.due(now, 1000)
+        pool.probe_answered(worker, now)
+    assert worker.state is State.LIVE
+
+
+def test_a_good_answer_between_time_outs_forgives_them() -> None:
+    """One that is slow at times gets on with its work."""
+    pool = a_pool()
+    worker = admitted(pool)
+    for now in range(0, 90, 9):
+        for late in (2, 5):
+            pool.acquire(ALL, now)
+            pool.broke(worker, 1, TimedOut("late"), now + late)
+            pool.due(now + late, 1000)
+            pool.probe_answered(worker, now + late)
+        pool.acquire(ALL, now + 6)
+        pool.answered(worker, 1, 0.001, now + 6)
+    assert worker.state is State.LIVE
+
+
 def test_a_good_answer_between_faults_forgives_them() -> None:
     """Three faults in a row count, not three in a life."""
     pool = a_pool()
