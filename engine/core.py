@@ -48,6 +48,7 @@ log = logging.getLogger(__name__)
 READ_JOBS = 500  # jobs read from the store at a time when there is room again
 READ_BYTES = 2 * 1024 * 1024  # and text of theirs, at the most
 SETTLING_TURNS = 3  # a result wakes its pipeline; it ends; its outcome is handed to the store
+STORING_S = 1.0  # that outcomes have to get into the store before those who wait are sent away
 BEGIN_AT_ONCE = 64  # jobs that are begun in one turn of the loop: some 2 ms
 SMALL_TASK = 128  # characters: its few operations are not to wait behind the many of others
 NOBODY_HURRIES = nullcontext()
@@ -100,6 +101,7 @@ class Engine:
         self._room = asyncio.Event()  # jobs may be waiting in the store, and there is room
         self._background: list[asyncio.Task[None]] = []
         self._draining = False
+        self._released = False  # nobody is to wait for a job's end any more
 
     # Life
 
@@ -120,6 +122,20 @@ class Engine:
         """Let jobs that have their last result store it: a turn of the loop for each step."""
         for _ in range(SETTLING_TURNS):
             await self._clock.sleep(0)
+
+    async def release(self) -> None:
+        """Answer all who wait for a job's end with the job as it is; from now on nobody waits.
+
+        They are told of what has ended by now, if the store takes it in time. Whatever they ask
+        the store for, they have asked when this returns.
+        """
+        if self._outcomes.tasks:
+            await asyncio.wait(self._outcomes.tasks, timeout=STORING_S)
+        self._released = True
+        for waiters in self._waiting.values():
+            for waiter in waiters:
+                _give_up(waiter)
+        await self._clock.sleep(0)
 
     async def stop(self) -> None:
         """Stop every job where it is and close the store: unfinished ones resume at a start."""
@@ -223,14 +239,14 @@ class Engine:
         return await kept(self._store, job_id)
 
     async def wait(self, job_id: JobId, seconds: float) -> Job:
-        """Return a job as soon as it has finished, at the latest after `seconds`."""
+        """Return a job as soon as it has finished, at the latest after `seconds` or `release`."""
         loop = asyncio.get_running_loop()
         finished: Waiter = loop.create_future()
         self._waiting.setdefault(job_id, []).append(finished)
         try:
-            if job_id not in self._running:
+            if self._released or job_id not in self._running:
                 job = await self.job(job_id)
-                if job.finished or seconds <= 0:
+                if self._released or job.finished or seconds <= 0:
                     return job
             timer = loop.call_later(seconds, _give_up, finished)
             try:

@@ -103,7 +103,8 @@ class Master:
         """Finish what is on its way, as far as `drain_s` allows, and let everything go.
 
         Calls in flight come first, since their results finish jobs; the engine next, since it
-        stores those; the heartbeat last, so that nobody is blamed meanwhile.
+        stores those, and answers who waits for others before its store closes; the heartbeat last,
+        so that nobody is blamed meanwhile.
         """
         self.engine.drain()
         crash_point("drain.begun")
@@ -112,6 +113,7 @@ class Master:
         crash_point("drain.calls_over")
         await self.engine.settle()
         crash_point("drain.settled")
+        await self.engine.release()
         await self.engine.stop()
         await self.dispatcher.stop()
         for task in (self._watching, self._heartbeat):

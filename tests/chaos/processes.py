@@ -152,6 +152,10 @@ class Connection:
     async def ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes, bytes]:
         """Send a request; return the status, the head and the body of what comes back."""
         self.send(method, path, body)
+        return await self.answer()
+
+    async def answer(self) -> tuple[int, bytes, bytes]:
+        """Return the status, the head and the body of what comes back next."""
         head = await self.reader.readuntil(b"\r\n\r\n")
         (length,) = [
             int(line.split(b":")[1])

@@ -105,3 +105,22 @@ def test_a_client_that_waits_outlives_a_master_that_is_killed(tmp_path: Path) ->
             cluster.start_worker()
             out, _ = process.communicate()
     assert (process.returncode, out) == (0, "42\n")
+
+
+def test_a_client_that_waits_outlives_a_master_that_is_restarted(tmp_path: Path) -> None:
+    """It is answered before the old one goes, and asks the new one."""
+    with LocalCluster(0, ["--data", str(tmp_path)]) as cluster:
+        command = [sys.executable, str(ROOT / "client.py"), "--master", cluster.url]
+        with subprocess.Popen(
+            [*command, "submit", "6*7", "--wait", "--poll-interval", "0.1"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stderr is not None
+            assert process.stderr.readline() == "job 1 submitted\n"
+            assert cluster.master.stop() == 0
+            cluster.start_master()
+            cluster.start_worker()
+            out, _ = process.communicate()
+    assert (process.returncode, out) == (0, "42\n")

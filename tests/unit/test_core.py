@@ -173,6 +173,24 @@ def test_everybody_who_waits_for_a_job_is_told_of_its_end() -> None:
     with_engine(scenario)
 
 
+def test_who_waits_when_the_master_goes_is_told_how_the_job_is() -> None:
+    """At once, whether it runs or waits for room; and so is who asks between that and the end."""
+
+    async def scenario(engine: Engine) -> None:
+        await engine.submit_many(["1+1", "2+2"])
+        waiting = [asyncio.ensure_future(engine.wait(JobId(one), 60)) for one in (1, 2)]
+        await asyncio.sleep(1)
+        assert [engine.is_running(JobId(one)) for one in (1, 2)] == [True, False]
+        left_at = asyncio.get_running_loop().time()
+        await engine.release()
+        assert all(one.done() for one in waiting)
+        waiting += [asyncio.ensure_future(engine.wait(JobId(one), 60)) for one in (1, 2)]
+        assert [job.finished for job in await asyncio.gather(*waiting)] == [False] * 4
+        assert asyncio.get_running_loop().time() == left_at
+
+    with_engine(scenario, limits=LimitsSettings(running_jobs=1))
+
+
 def test_turns_are_short_while_a_small_job_is_in_hand_and_only_then() -> None:
     """And a while after it. Jobs of many operations gain nothing by it, nor do many small ones."""
     turns = Turns()
