@@ -6,7 +6,7 @@ jobs have a bound of their own, so that they hold up no small one: of those that
 ids and lengths are remembered.
 """
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -32,9 +32,10 @@ class Admission:
         self._limits = limits
         self._large_from = large_from
         self._taken = JobId(0)
-        self._lobby: deque[Entry] = deque()
+        self._lobby: OrderedDict[JobId, Entry] = OrderedDict()
         self._lobby_characters = 0
-        self._large: deque[tuple[JobId, int]] = deque()  # with their lengths
+        self._large: OrderedDict[JobId, int] = OrderedDict()  # with their lengths
+        self._ended: set[JobId] = set()  # before they were taken up
         self._running = 0
         self._running_characters = 0  # of the large ones
         self.behind = True  # whether the store may hold jobs that have not been taken up
@@ -62,20 +63,38 @@ class Admission:
 
     def read(self, jobs: Iterable[Job]) -> bool:
         """Take up jobs that were read from the store; return whether all of them found room."""
-        return all(self._take(job, None) for job in jobs if job.job_id > self._taken)
+        all_fit = all(self._take(job, None) for job in jobs if job.job_id > self._taken)
+        self._ended = {job_id for job_id in self._ended if job_id > self._taken}
+        return all_fit
 
     def _take(self, job: Job, plan: Plan | None) -> bool:
         size = len(job.task) if self.is_large(job.task) else 0
-        if size and (self._large or not self._has_room_for(size)):
-            self._large.append((job.job_id, size))
+        if job.job_id in self._ended:
+            pass
+        elif size and (self._large or not self._has_room_for(size)):
+            self._large[job.job_id] = size
         elif self._lobby and self._lobby_characters + len(job.task) > LOBBY_CHARACTERS:
             return False
         else:
-            self._lobby.append(Entry(job, plan, size))
-            self._lobby_characters += len(job.task)
-            self._running_characters += size
+            self._enter(Entry(job, plan, size))
         self._taken = job.job_id
         return True
+
+    def _enter(self, entry: Entry) -> None:
+        self._lobby[entry.job.job_id] = entry
+        self._lobby_characters += len(entry.job.task)
+        self._running_characters += entry.size
+
+    def drop(self, job_id: JobId) -> None:
+        """Let a job that has ended without running not begin: it waits here, or may be read yet."""
+        entry = self._lobby.pop(job_id, None)
+        if entry is not None:
+            self._lobby_characters -= len(entry.job.task)
+            self._running_characters -= entry.size
+        elif job_id > self._taken:
+            self._ended.add(job_id)
+        else:
+            self._large.pop(job_id, None)
 
     def _has_room_for(self, size: int) -> bool:
         running = self._running_characters
@@ -89,6 +108,8 @@ class Admission:
     def begin_next(self, job: Job) -> Entry | None:
         """Take up a small job and count it as running, if it is the next in line and has room."""
         if job.job_id != self._taken + 1 or not self._has_place:
+            return None
+        if job.job_id in self._ended:
             return None
         self._taken = job.job_id
         self._running += 1
@@ -106,7 +127,7 @@ class Admission:
     def begin(self) -> Iterator[Entry]:
         """Yield the jobs that may run now, and count them as running."""
         while self.can_begin:
-            entry = self._lobby.popleft()
+            _, entry = self._lobby.popitem(last=False)
             self._lobby_characters -= len(entry.job.task)
             self._running += 1
             yield entry
@@ -118,17 +139,14 @@ class Admission:
 
     def next_large(self) -> JobId | None:
         """Return a large job that would find room now; it is to be read, then `admit_large`d."""
-        if not self._large or not self._has_room_for(self._large[0][1]):
-            return None
-        return self._large[0][0]
+        job_id = next(iter(self._large), None)
+        return job_id if job_id is not None and self._has_room_for(self._large[job_id]) else None
 
-    def admit_large(self, job: Job | None) -> None:
-        """Let the job named by `next_large` into the lobby; `None` if it has finished meanwhile."""
-        self._large.popleft()
-        if job is not None:
-            self._lobby.append(Entry(job, None, len(job.task)))
-            self._lobby_characters += len(job.task)
-            self._running_characters += len(job.task)
+    def admit_large(self, job: Job) -> None:
+        """Let the job named by `next_large` into the lobby, unless it was dropped meanwhile."""
+        size = self._large.pop(job.job_id, None)
+        if size is not None:
+            self._enter(Entry(job, None, size))
 
     def ended(self, entry: Entry) -> None:
         """Count a job as no longer running."""

@@ -502,11 +502,12 @@ class Engine:
 
     def _ended(self, job_id: JobId) -> "asyncio.Task[None] | None":
         """Make room for another job if this one ran; return what carried it through."""
+        self._begin_later()
         if job_id not in self._running:
+            self._admission.drop(job_id)
             return None
         task, entry = self._running.pop(job_id)
         self._admission.ended(entry)
-        self._begin_later()
         return task
 
     # Taking up what waits in the store, as soon as there is room
@@ -528,7 +529,10 @@ class Engine:
         job_id = self._admission.next_large()
         if job_id is not None:
             job = await self._store.get(job_id)
-            self._admission.admit_large(None if job is None or job.finished else job)
+            if job is None or job.finished:
+                self._admission.drop(job_id)
+            else:
+                self._admission.admit_large(job)
 
     async def _read_next(self) -> None:
         if self._admission.wants_more:

@@ -150,5 +150,40 @@ def test_a_large_job_that_was_cancelled_while_it_waited_is_passed_over() -> None
     entry = next(admission.begin())
     admission.ended(entry)
     assert admission.next_large() == 2
-    admission.admit_large(None)
+    admission.drop(JobId(2))
+    admission.admit_large(a_job(2, 400))  # it was being read just then
     assert admission.next_large() == 3
+    assert begun(admission) == []
+
+
+def test_a_job_that_ended_in_the_lobby_does_not_begin() -> None:
+    """And leaves the room that it took."""
+    half = LOBBY_CHARACTERS // 2
+    admission = an_admission(running_jobs=1, running_bytes=half)
+    offer(admission, [1])
+    offer(admission, [2], size=half)
+    offer(admission, [3, 4])
+    admission.behind = True
+    assert not admission.wants_more
+    admission.drop(JobId(2))
+    admission.drop(JobId(3))
+    assert admission.wants_more
+    offer(admission, [5], size=half)
+    entry = next(admission.begin())
+    admission.ended(entry)
+    assert [entry.job.job_id, *begun(admission)] == [1, 4]
+    assert admission.next_large() is None
+    assert admission.waiting == 1
+
+
+def test_a_job_that_ended_before_it_was_taken_up_does_not_begin() -> None:
+    """Whether it is offered then, was begun ahead, or had been read from the store before."""
+    admission = an_admission(running_jobs=10)
+    for job_id in (1, 2, 4):
+        admission.drop(JobId(job_id))
+    offer(admission, [1])
+    assert admission.begin_next(a_job(2)) is None
+    offer(admission, [2])
+    admission.read([a_job(3), a_job(4), a_job(5)])
+    assert begun(admission) == [3, 5]
+    assert admission.taken == 5

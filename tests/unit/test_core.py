@@ -11,7 +11,8 @@ from engine.fusion import Fusion
 from engine.job import Job, JobId, Operation
 from engine.planner import Planner
 from engine.settings import JobsSettings, LimitsSettings
-from engine.store.memory import MemoryStore
+from engine.store.base import NewJob, Store
+from engine.store.memory import MemoryRecord, MemoryStore
 from engine.trace import Arrival, UnderWay
 from engine.turns import FEW, LINGER, ROOM, SHORT_ROOM, Turns
 from tests.simulation.loop import run
@@ -70,18 +71,29 @@ class BrokenAtFirst(IdleExecutor):
         return super().open(job_id, fusion, trace_parent)
 
 
+class SlowToRead(MemoryStore):
+    """A store whose unfinished jobs arrive a second after they were looked for."""
+
+    async def unfinished(self, after: JobId, limit: int, max_bytes: int) -> list[Job]:
+        """Return what was unfinished a second ago."""
+        jobs = await super().unfinished(after, limit, max_bytes)
+        await asyncio.sleep(1)
+        return jobs
+
+
 def with_engine(
     scenario: Callable[[Engine], Awaitable[None]],
     turns: Turns | None = None,
     executor: IdleExecutor | None = None,
     limits: LimitsSettings | None = None,
+    store: Store | None = None,
 ) -> None:
     """Run a scenario on an engine of its own, in virtual time."""
     turns, limits = turns or Turns(), limits or LimitsSettings()
 
     async def main() -> None:
         engine = Engine(
-            MemoryStore(),
+            store or MemoryStore(),
             executor or IdleExecutor(),
             Planner(JobsSettings(), limits.task_bytes, turns),
             turns,
@@ -127,6 +139,36 @@ def test_a_job_that_is_cancelled_makes_room_for_the_next_one(seconds: float) -> 
         assert engine.running == 1
 
     with_engine(scenario, limits=LimitsSettings(running_jobs=1))
+
+
+def test_a_job_that_is_cancelled_while_it_waits_for_room_never_takes_any() -> None:
+    """The next one runs as soon as there is room, as if it had never been there."""
+
+    async def scenario(engine: Engine) -> None:
+        await engine.submit_many(["1+1", "2+2", "3+3"])
+        await asyncio.sleep(1)
+        for job_id in (2, 3, 1):
+            await engine.cancel(JobId(job_id))
+        job = await engine.submit("4+4")
+        await asyncio.sleep(1)
+        assert engine.is_running(job.job_id)
+        assert engine.running == engine.counts.unfinished == 1
+
+    with_engine(scenario, limits=LimitsSettings(running_jobs=1))
+
+
+def test_a_job_that_is_cancelled_while_it_is_read_does_not_begin() -> None:
+    """What the store says of it is older than its end."""
+    record = MemoryRecord()
+    record.add([NewJob("1+1")] * 3, 0.0)
+
+    async def scenario(engine: Engine) -> None:
+        await asyncio.sleep(0.5)
+        await engine.cancel(JobId(2))
+        await asyncio.sleep(5)
+        assert [engine.is_running(JobId(one)) for one in (1, 2, 3)] == [True, False, True]
+
+    with_engine(scenario, store=SlowToRead(record))
 
 
 def test_a_job_that_stops_by_a_bug_of_ours_makes_room_for_the_next_one() -> None:
