@@ -34,6 +34,7 @@ class Admission:
         self._taken = JobId(0)
         self._lobby: OrderedDict[JobId, Entry] = OrderedDict()
         self._lobby_characters = 0
+        self._is_full = False  # the next one was refused, and nothing has left since
         self._large: OrderedDict[JobId, int] = OrderedDict()  # with their lengths
         self._ended: set[JobId] = set()  # before they were taken up
         self._running = 0
@@ -61,11 +62,12 @@ class Admission:
         if job.job_id != self._taken + 1 or not self._take(job, plan):
             self.behind = True
 
-    def read(self, jobs: Iterable[Job]) -> bool:
-        """Take up jobs that were read from the store; return whether all of them found room."""
-        all_fit = all(self._take(job, None) for job in jobs if job.job_id > self._taken)
+    def read(self, jobs: Iterable[Job]) -> None:
+        """Take up jobs that were read from the store, as far as there is room."""
+        for job in jobs:
+            if job.job_id > self._taken and not self._take(job, None):
+                break
         self._ended = {job_id for job_id in self._ended if job_id > self._taken}
-        return all_fit
 
     def _take(self, job: Job, plan: Plan | None) -> bool:
         size = len(job.task) if self.is_large(job.task) else 0
@@ -74,6 +76,7 @@ class Admission:
         elif size and (self._large or not self._has_room_for(size)):
             self._large[job.job_id] = size
         elif self._lobby and self._lobby_characters + len(job.task) > LOBBY_CHARACTERS:
+            self._is_full = True
             return False
         else:
             self._enter(Entry(job, plan, size))
@@ -85,12 +88,16 @@ class Admission:
         self._lobby_characters += len(entry.job.task)
         self._running_characters += entry.size
 
+    def _leave(self, job_id: JobId) -> Entry:
+        entry = self._lobby.pop(job_id)
+        self._lobby_characters -= len(entry.job.task)
+        self._is_full = False
+        return entry
+
     def drop(self, job_id: JobId) -> None:
         """Let a job that has ended without running not begin: it waits here, or may be read yet."""
-        entry = self._lobby.pop(job_id, None)
-        if entry is not None:
-            self._lobby_characters -= len(entry.job.task)
-            self._running_characters -= entry.size
+        if job_id in self._lobby:
+            self._running_characters -= self._leave(job_id).size
         elif job_id > self._taken:
             self._ended.add(job_id)
         else:
@@ -127,15 +134,15 @@ class Admission:
     def begin(self) -> Iterator[Entry]:
         """Yield the jobs that may run now, and count them as running."""
         while self.can_begin:
-            _, entry = self._lobby.popitem(last=False)
-            self._lobby_characters -= len(entry.job.task)
+            entry = self._leave(next(iter(self._lobby)))
             self._running += 1
             yield entry
 
     @property
     def wants_more(self) -> bool:
         """Whether jobs should be read from the store: it may have some, and there is room."""
-        return self.behind and self._lobby_characters < LOBBY_CHARACTERS // 2
+        has_room = not self._is_full and self._lobby_characters < LOBBY_CHARACTERS // 2
+        return self.behind and has_room
 
     def next_large(self) -> JobId | None:
         """Return a large job that would find room now; it is to be read, then `admit_large`d."""

@@ -1,6 +1,8 @@
 """Admission: which jobs run, which wait in memory, and which in the store alone."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+import pytest
 
 from engine.admission import LOBBY_CHARACTERS, Admission
 from engine.expression.parser import parse
@@ -62,7 +64,7 @@ def test_a_job_that_is_not_the_next_in_line_is_left_to_the_store() -> None:
     offer(admission, [2])
     assert begun(admission) == []
     assert admission.wants_more
-    assert admission.read([a_job(1), a_job(2)])
+    admission.read([a_job(1), a_job(2)])
     assert begun(admission) == [1, 2]
 
 
@@ -89,10 +91,29 @@ def test_a_full_lobby_leaves_jobs_in_the_store_until_there_is_room() -> None:
     admission.ended(first)
     second = next(admission.begin())
     assert admission.wants_more
-    assert not admission.read([a_job(3, half), a_job(4, half), a_job(5, half)])
+    admission.read([a_job(3, half), a_job(4, half), a_job(5, half)])
     assert admission.taken == 4
     admission.ended(second)
     assert begun(admission) == [3]
+
+
+@pytest.mark.parametrize("leave", [begun, lambda admission: admission.drop(JobId(2))])
+def test_what_did_not_fit_is_wanted_again_when_something_has_left_the_lobby(
+    leave: Callable[[Admission], object],
+) -> None:
+    """Not before, however much room there is by the numbers: the next in line needs more."""
+    admission = Admission(LimitsSettings(running_jobs=1), LOBBY_CHARACTERS)
+    admission.read([a_job(1)])
+    entry = next(admission.begin())
+    most = a_job(3, LOBBY_CHARACTERS)
+    admission.read([a_job(2), most])
+    assert admission.taken == 2
+    admission.ended(entry)
+    assert not admission.wants_more
+    leave(admission)
+    assert admission.wants_more
+    admission.read([most])
+    assert admission.taken == 3
 
 
 def test_a_job_that_has_begun_already_counts_when_it_is_the_next_in_line() -> None:

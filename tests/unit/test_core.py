@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import pytest
 
+from engine.admission import LOBBY_CHARACTERS
 from engine.clock import LoopClock
 from engine.core import BEGIN_AT_ONCE, SMALL_TASK, Engine
 from engine.fusion import Fusion
@@ -69,6 +70,20 @@ class BrokenAtFirst(IdleExecutor):
         if job_id == 1:
             raise RuntimeError("a bug")
         return super().open(job_id, fusion, trace_parent)
+
+
+class CountingReads(MemoryStore):
+    """A store that counts how often it was looked through for unfinished jobs."""
+
+    def __init__(self, record: MemoryRecord) -> None:
+        super().__init__(record)
+        self.reads = 0
+
+    async def unfinished(self, after: JobId, limit: int, max_bytes: int) -> list[Job]:
+        """Return them, and count it."""
+        self.reads += 1
+        assert self.reads < 100  # else the loop would never turn again
+        return await super().unfinished(after, limit, max_bytes)
 
 
 class SlowToRead(MemoryStore):
@@ -169,6 +184,23 @@ def test_a_job_that_is_cancelled_while_it_is_read_does_not_begin() -> None:
         assert [engine.is_running(JobId(one)) for one in (1, 2, 3)] == [True, False, True]
 
     with_engine(scenario, store=SlowToRead(record))
+
+
+def test_a_job_that_does_not_fit_into_the_lobby_is_read_once() -> None:
+    """And again when there may be room; the loop has its turns meanwhile."""
+    record = MemoryRecord()
+    record.add([NewJob("1+1"), NewJob("2+2"), NewJob("3" + " " * LOBBY_CHARACTERS)], 0.0)
+    store = CountingReads(record)
+    limits = LimitsSettings(running_jobs=1, task_bytes=2 * LOBBY_CHARACTERS)
+
+    async def scenario(engine: Engine) -> None:
+        await asyncio.sleep(60)
+        assert store.reads == 2  # of what is small, and of what does not fit
+        await engine.cancel(JobId(1))
+        await asyncio.sleep(60)
+        assert engine.is_running(JobId(2))
+
+    with_engine(scenario, limits=limits, store=store)
 
 
 def test_a_job_that_stops_by_a_bug_of_ours_makes_room_for_the_next_one() -> None:
