@@ -266,10 +266,13 @@ class Engine:
         return await self._store.page(limit, before, status)
 
     async def cancel(self, job_id: JobId) -> Job:
-        """Finish a job with the error `cancelled`, unless it has finished before."""
+        """Finish a job with the error `cancelled`, unless it has finished before.
+
+        Raises `StoreError` when that cannot be recorded: the job goes on.
+        """
         job = await self.job(job_id)
         outcome = Outcome(error="cancelled", detail="cancelled by a client")
-        (ended,) = await self._outcomes.record([(job, outcome)])
+        (ended,) = await self._outcomes.record([(job, outcome)], insist=False)
         return ended
 
     async def operations(self, job_id: JobId) -> JobOperations:
@@ -444,7 +447,7 @@ class Engine:
                     self._outcomes.decide(job, outcome)
                 else:  # it is one of few: sooner alone than together with others
                     job = await recorded
-                    await self._outcomes.record([(job, outcome)])
+                    await self._outcomes.record([(job, outcome)], insist=True)
             except ExpressionError as error:  # it was taken by a version that read it otherwise
                 self._outcomes.decide(job, Outcome(error=error.code, detail=error.detail))
             except Exception:

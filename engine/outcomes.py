@@ -4,8 +4,8 @@
            -> each of those jobs has ended, some in each turn
 
 Nobody is told of an outcome before the record has it, and nobody but for the record's word that it
-was the first one of its job. What the record cannot take now is offered again; what it never will
-take keeps no other one from it.
+was the first one of its job. What of our own the record cannot take now is offered again; what it
+never will take keeps no other one from it.
 """
 
 import asyncio
@@ -66,11 +66,16 @@ class Outcomes:
             task.add_done_callback(self.tasks.discard)
         self._decided.append((job, outcome))
 
-    async def record(self, decided: Sequence[Decided]) -> list[Job]:
-        """Record outcomes, tell of them, and return the jobs as they ended."""
+    async def record(self, decided: Sequence[Decided], *, insist: bool) -> list[Job]:
+        """Record outcomes, tell of them, and return the jobs as they ended.
+
+        What the record cannot take now is offered again for whoever does `insist`; it raises
+        `StoreError` for those who can come again themselves.
+        """
         now = self._clock.wall()
         outcomes = [(job.job_id, outcome) for job, outcome in decided]
-        are_first = await self._insist(lambda: self._store.finish(outcomes, now))
+        ask = self._insist if insist else _once
+        are_first = await ask(lambda: self._store.finish(outcomes, now))
         crash_point("finish.stored")
         ended = []
         for (job, outcome), is_first in zip(decided, are_first, strict=True):
@@ -78,7 +83,7 @@ class Outcomes:
                 self.counts[_kind_of(outcome)] += 1
                 ended.append(msgspec.structs.replace(job, outcome=outcome, finished_at=now))
             else:
-                ended.append(await self._insist(partial(kept, self._store, job.job_id)))
+                ended.append(await ask(partial(kept, self._store, job.job_id)))
         for place, job in enumerate(ended, start=1):
             self._on_ended(job)
             crash_point("finish.told")
@@ -93,7 +98,7 @@ class Outcomes:
 
     async def _record_own(self, decided: Sequence[Decided]) -> None:
         try:
-            await self.record(decided)
+            await self.record(decided, insist=True)
         except Exception:
             if len(decided) == 1:
                 self._on_lost(decided[0][0])
@@ -115,6 +120,10 @@ class Outcomes:
             self._ask_again_at = now + RETRY_S
             log.warning("what has come of jobs cannot be recorded yet: %s", why)
         await self._clock.sleep(self._ask_again_at - now)
+
+
+async def _once(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    return await ask()
 
 
 def _kind_of(outcome: Outcome) -> str:

@@ -497,8 +497,8 @@ SAFEGUARDS = (
         FAULTS + "test_rows_14_and_15_a_finished_job_never_changes",
         (
             "engine/outcomes.py",
-            "        are_first = await self._insist(lambda: self._store.finish(outcomes, now))\n",
-            "        storing = self._insist(lambda: self._store.finish(outcomes, now))\n"
+            "        are_first = await ask(lambda: self._store.finish(outcomes, now))\n",
+            "        storing = ask(lambda: self._store.finish(outcomes, now))\n"
             "        self.tasks.add(asyncio.create_task(storing))\n"
             "        are_first = [True] * len(decided)\n",
         ),

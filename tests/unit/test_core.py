@@ -8,11 +8,12 @@ import pytest
 from engine.admission import LOBBY_CHARACTERS
 from engine.clock import LoopClock
 from engine.core import BEGIN_AT_ONCE, SMALL_TASK, Engine
+from engine.errors import StoreError
 from engine.fusion import Fusion
 from engine.job import Job, JobId, Operation
 from engine.planner import Planner
 from engine.settings import JobsSettings, LimitsSettings
-from engine.store.base import NewJob, Store
+from engine.store.base import Ended, NewJob, Store
 from engine.store.memory import MemoryRecord, MemoryStore
 from engine.trace import Arrival, UnderWay
 from engine.turns import FEW, LINGER, ROOM, SHORT_ROOM, Turns
@@ -70,6 +71,18 @@ class BrokenAtFirst(IdleExecutor):
         if job_id == 1:
             raise RuntimeError("a bug")
         return super().open(job_id, fusion, trace_parent)
+
+
+class FullStore(MemoryStore):
+    """A store that writes no outcomes while it is `full`."""
+
+    full = True
+
+    async def finish(self, outcomes: Sequence[Ended], now: float) -> list[bool]:
+        """Set outcomes, or not."""
+        if self.full:
+            raise StoreError("the disk is full; make room")
+        return await super().finish(outcomes, now)
 
 
 class CountingReads(MemoryStore):
@@ -231,6 +244,25 @@ def test_some_of_many_jobs_begin_in_each_turn_whatever_came_between() -> None:
         assert max(in_turns[1:]) == BEGIN_AT_ONCE
 
     with_engine(scenario, executor=executor)
+
+
+def test_who_cancels_what_cannot_be_recorded_is_told_so() -> None:
+    """The job goes on, and can be cancelled when there is room on the disk."""
+    store = FullStore()
+
+    async def scenario(engine: Engine) -> None:
+        job = await engine.submit("1+1")
+        await asyncio.sleep(1)
+        cancelling = asyncio.ensure_future(engine.cancel(job.job_id))
+        await asyncio.sleep(1)
+        assert cancelling.done()
+        with pytest.raises(StoreError, match="make room"):
+            await cancelling
+        assert engine.is_running(job.job_id)
+        store.full = False
+        assert (await engine.cancel(job.job_id)).finished
+
+    with_engine(scenario, store=store)
 
 
 def test_everybody_who_waits_for_a_job_is_told_of_its_end() -> None:
