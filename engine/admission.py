@@ -51,6 +51,12 @@ class Admission:
         """How many jobs were taken up and do not run yet."""
         return len(self._lobby) + len(self._large)
 
+    def is_to_come(self, job_id: JobId) -> bool:
+        """Return whether a job that the store has had, and that does not run, has not ended."""
+        if job_id > self._taken:
+            return job_id not in self._ended
+        return job_id in self._lobby or job_id in self._large
+
     def is_large(self, task: str) -> bool:
         """Return whether a task counts as large."""
         return len(task) > self._large_from

@@ -329,16 +329,25 @@ class Engine:
         trace_parent: str | None,
         head_start: HeadStart | None = None,
     ) -> None:
+        if self._has_ended(job):  # it was known, or somebody was quick
+            self._give_up(head_start)
+            return
         has_begun = head_start is not None and self._go_on(head_start, job)
         if not has_begun:
             self._give_up(head_start)
-        if trace_parent is not None and not job.finished:
+        if trace_parent is not None:
             self._trace_parents[job.job_id] = trace_parent
         if log.isEnabledFor(logging.DEBUG):
             log.debug("job %d is taken", job.job_id, extra=self._about(job.job_id))
         if not has_begun:
             self._admission.offer(job, plan if head_start is None else None)  # else it is used up
         self._tell(job)
+
+    def _has_ended(self, job: Job) -> bool:
+        """Return whether a job has ended by now; what the record gave may be older than that."""
+        if job.finished:
+            return True
+        return job.job_id not in self._running and not self._admission.is_to_come(job.job_id)
 
     def _about(self, job_id: JobId) -> dict[str, object]:
         """Return what a log line about a job carries for machines."""

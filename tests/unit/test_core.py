@@ -265,6 +265,62 @@ def test_who_cancels_what_cannot_be_recorded_is_told_so() -> None:
     with_engine(scenario, store=store)
 
 
+async def taking_up_many(engine: Engine) -> "asyncio.Task[object]":
+    """Return a submission of 10,000 tasks that are recorded, and the first of them taken up."""
+    has_begun, tell = asyncio.Event(), engine.on_change
+
+    def watch(job: Job) -> None:
+        has_begun.set()
+        if tell is not None:
+            tell(job)
+
+    engine.on_change = watch
+    submission: asyncio.Task[object] = asyncio.ensure_future(engine.submit_many(["2"] * 10_000))
+    await has_begun.wait()
+    return submission
+
+
+def test_a_job_that_ends_while_it_is_submitted_again_stays_ended() -> None:
+    """To whoever follows the jobs; and nothing of it is kept."""
+
+    async def scenario(engine: Engine) -> None:
+        told: dict[str, list[bool]] = {"1+1": [], "2": []}
+        engine.on_change = lambda job: told[job.task].append(job.finished)
+        job = await engine.submit("1+1", "a key")
+        many = await taking_up_many(engine)
+        again = asyncio.ensure_future(engine.submit("1+1", "a key", trace_parent="a parent"))
+        await asyncio.sleep(0)
+        await engine.cancel(job.job_id)
+        assert not again.done()  # those who came before are being taken up
+        assert (await again).job_id == job.job_id
+        await many
+        assert told["1+1"] == [False, True]
+        assert engine._trace_parents == {}  # whatever it holds, it would hold for ever
+
+    with_engine(scenario)
+
+
+def test_a_job_that_is_cancelled_before_it_is_taken_up_is_told_of_once() -> None:
+    """As ended, and it takes no room."""
+
+    async def scenario(engine: Engine) -> None:
+        told: dict[str, list[bool]] = {"1+1": [], "2": []}
+        engine.on_change = lambda job: told[job.task].append(job.finished)
+        many = await taking_up_many(engine)
+        one = asyncio.ensure_future(engine.submit("1+1", trace_parent="a parent"))
+        await asyncio.sleep(0)
+        await engine.cancel(JobId(10_001))
+        assert not one.done()
+        await one
+        await many
+        await asyncio.sleep(60)
+        assert told["1+1"] == [True]
+        assert engine.running == 0
+        assert engine._trace_parents == {}
+
+    with_engine(scenario)
+
+
 def test_everybody_who_waits_for_a_job_is_told_of_its_end() -> None:
     """And who waits for less than that is told how it is by then."""
 
