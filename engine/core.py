@@ -456,7 +456,7 @@ class Engine:
                     self._outcomes.decide(job, outcome)
                 else:  # it is one of few: sooner alone than together with others
                     job = await recorded
-                    await self._outcomes.record([(job, outcome)], insist=True)
+                    await self._outcomes.record_own([(job, outcome)])
             except ExpressionError as error:  # it was taken by a version that read it otherwise
                 self._outcomes.decide(job, Outcome(error=error.code, detail=error.detail))
             except Exception:

@@ -32,8 +32,9 @@ class Reader(Generic[Message]):
     """Reads JSON bodies of one kind.
 
     msgspec counts the sign among the 4,300 digits that an integer may have, Python does not: a
-    body that fails for that reason alone is read again by the standard library. And it does not
-    look at text under a key that it skips, so that UTF-8 is checked apart.
+    body that fails for that reason alone is read again by the standard library, which lets half of
+    a surrogate pair through, so that what it reads must be text. And msgspec does not look at text
+    under a key that it skips, so that UTF-8 is checked apart.
     """
 
     def __init__(self, kind: Any) -> None:  # noqa: ANN401  # a type, or a union of types
@@ -54,7 +55,9 @@ class Reader(Generic[Message]):
             if "Integer value out of range" not in str(error):
                 raise
         plain = json.loads(body.decode(), parse_constant=_refuse, parse_float=_finite)
-        return msgspec.convert(plain, self._kind)  # type: ignore[no-any-return]
+        message: Message = msgspec.convert(plain, self._kind)
+        encode(message)  # raises for what is no text
+        return message
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -5,7 +5,7 @@
 
 Nobody is told of an outcome before the record has it, and nobody but for the record's word that it
 was the first one of its job. What of our own the record cannot take now is offered again; what it
-never will take keeps no other one from it.
+never will take keeps no other one from it, and its job ends as an internal error.
 """
 
 import asyncio
@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 
 TOLD_AT_ONCE = 32  # jobs, in one turn of the loop: whoever waits for one goes on in the next one
 
+UNRECORDED = Outcome(
+    error="internal_error", detail="what has come of it cannot be recorded; the log has more"
+)
+
 Decided = tuple[Job, Outcome]
 Answer = TypeVar("Answer")
 
@@ -35,8 +39,8 @@ Answer = TypeVar("Answer")
 class Outcomes:
     """Those that are decided, and not told yet.
 
-    `on_ended` is told of each job as it ended; `on_lost`, within the exception, of each whose
-    outcome the record will never take.
+    `on_ended` is told of each job as it ended; `on_lost`, within the exception, of each of which
+    the record will take nothing.
     """
 
     def __init__(
@@ -94,17 +98,26 @@ class Outcomes:
     async def _record_decided(self) -> None:
         decided, self._decided = self._decided, []
         with self._turns.hurrying():
-            await self._record_own(decided)
+            await self.record_own(decided)
 
-    async def _record_own(self, decided: Sequence[Decided]) -> None:
+    async def record_own(self, decided: Sequence[Decided]) -> None:
+        """Record outcomes of our own, whatever it takes, and tell of them."""
         try:
             await self.record(decided, insist=True)
-        except Exception:
+        except Exception as error:
             if len(decided) == 1:
-                self._on_lost(decided[0][0])
+                await self._record_as_lost(*decided[0], error)
             else:
                 for one in decided:
-                    await self._record_own([one])
+                    await self.record_own([one])
+
+    async def _record_as_lost(self, job: Job, outcome: Outcome, error: Exception) -> None:
+        what = "its answer" if outcome.error is None else f"error {outcome.error[:100]!r}"
+        log.error("job %d cannot end with %s", job.job_id, what, exc_info=error)
+        try:
+            await self.record([(job, UNRECORDED)], insist=True)
+        except Exception:
+            self._on_lost(job)
 
     async def _insist(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         while True:

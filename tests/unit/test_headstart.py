@@ -14,7 +14,7 @@ from engine.headstart import FEW
 from engine.job import Job, JobId, Operation
 from engine.planner import Planner
 from engine.settings import JobsSettings, LimitsSettings
-from engine.store.base import NewJob
+from engine.store.base import Ended, NewJob
 from engine.trace import Arrival, Trip, UnderWay
 from engine.turns import Turns
 from tests.simulation.disk import SYNC_S, Disk, SimulatedStore
@@ -82,11 +82,18 @@ class Store(SimulatedStore):
         self.disk = Disk()
         super().__init__(self.disk, Random(1))
         self.wrong_by = 0
+        self.takes_no_answer = False
 
     @property
     def next_id(self) -> JobId | None:
         """What comes true, if nothing fails and nothing is set."""
         return JobId(self.disk.record.next_id + sum(map(len, self._adds())) + self.wrong_by)
+
+    async def finish(self, outcomes: Sequence[Ended], now: float) -> list[bool]:
+        """Set outcomes, but no answers while there is a bug."""
+        if self.takes_no_answer and any(outcome.error is None for _, outcome in outcomes):
+            raise ValueError("cannot be written")
+        return await super().finish(outcomes, now)
 
     def _adds(self) -> list[Sequence[NewJob]]:
         return [transaction.adds for transaction in self._group]
@@ -175,6 +182,21 @@ def test_nobody_cancels_what_ends_by_itself() -> None:
         ended = [task for task in tasks if task.done()]
         assert len(ended) == 1
         assert not ended[0].cancelled()
+
+    play(scenario)
+
+
+def test_one_whose_answer_cannot_be_recorded_ends_all_the_same() -> None:
+    """As a job that began after its commit does."""
+
+    async def scenario(engine: Engine, store: Store, executor: Executor) -> None:
+        store.takes_no_answer = True
+        job = await engine.submit("1+1")
+        ended = await engine.wait(job.job_id, 60)
+        assert executor.began == [1]
+        assert ended.outcome is not None
+        assert ended.outcome.error == "internal_error"
+        assert engine.running == 0
 
     play(scenario)
 

@@ -8,7 +8,7 @@ import pytest
 from engine.clock import LoopClock
 from engine.errors import StoreError
 from engine.job import Job, JobId, Outcome
-from engine.outcomes import TOLD_AT_ONCE, Outcomes
+from engine.outcomes import TOLD_AT_ONCE, UNRECORDED, Outcomes
 from engine.store.base import RETRY_S, Ended, NewJob
 from engine.store.memory import MemoryStore
 from engine.turns import ROOM, SHORT_ROOM, Turns
@@ -112,18 +112,24 @@ def test_what_is_decided_in_one_turn_is_one_write() -> None:
     at_a_desk(3, scenario)
 
 
-def test_what_can_never_be_written_keeps_nothing_else_from_it() -> None:
-    """It alone is lost, and that is told."""
+def test_what_can_never_be_written_keeps_nothing_else_from_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its own job ends, too, with an error of ours."""
 
     async def scenario(desk: Desk) -> None:
         first, _, third = answers(3)
         desk.decide(first, NEVER, third)
         await desk.told_all()
-        assert desk.answers == {1: first, 3: third}
-        assert desk.lost == [2]
-        assert (await desk.store.get(JobId(2))) == desk.jobs[1]
+        assert desk.answers == {1: first, 2: UNRECORDED, 3: third}
+        assert desk.lost == []
+        kept = await desk.store.get(JobId(2))
+        assert kept is not None
+        assert kept.outcome == UNRECORDED
 
     at_a_desk(3, scenario)
+    (line,) = caplog.messages
+    assert "never" in line
 
 
 def test_what_cannot_be_written_now_is_written_when_it_can() -> None:
