@@ -37,7 +37,7 @@ from engine.store.sqlite import SqliteStore
 from engine.transport import HttpTransport
 
 EXIT_DATA_DAMAGED = 65  # the numbers of sysexits.h
-EXIT_STORE_BROKE = 70
+EXIT_BROKE = 70
 EXIT_DATA_IN_USE = 75
 
 RESERVED_FILES = 64  # for the store, the log, the loop
@@ -84,10 +84,15 @@ async def run(settings: MasterSettings) -> int:
     servers = serve_at(listening, settings, master, most)
     stop = asyncio.ensure_future(told_to_stop.wait())
     broke = asyncio.ensure_future(store.broke())
-    await asyncio.wait((stop, broke), return_when=asyncio.FIRST_COMPLETED)
+    endless = (collecting, *master.background)
+    await asyncio.wait((stop, broke, *endless), return_when=asyncio.FIRST_COMPLETED)
     if broke.done():
         log.critical("the store has failed; what it holds is safe, and a new start reads it")
-        return EXIT_STORE_BROKE
+        return EXIT_BROKE
+    for task in endless:
+        if task.done():
+            log.critical("what a master cannot go on without has ended", exc_info=task.exception())
+            return EXIT_BROKE
     broke.cancel()
     log.info("stopping: no new jobs, calls in flight have %g s", settings.drain_s)
     await master.stop()

@@ -99,7 +99,7 @@ class Engine:
         self._taking_up = asyncio.Lock()  # first come, first served: jobs are taken up by their ids
         self._waiting: dict[JobId, list[Waiter]] = {}  # who waits for a job's end
         self._room = asyncio.Event()  # jobs may be waiting in the store, and there is room
-        self._background: list[asyncio.Task[None]] = []
+        self.background: list[asyncio.Task[None]] = []  # which never end by themselves
         self._draining = False
         self._released = False  # nobody is to wait for a job's end any more
 
@@ -109,7 +109,7 @@ class Engine:
         """Open the store and take up every job in it that has not finished."""
         await self._store.open()
         self._room.set()
-        self._background = [
+        self.background = [
             asyncio.create_task(self._read_waiting()),
             asyncio.create_task(forget_old(self._store, self._settings, self._clock)),
         ]
@@ -141,7 +141,7 @@ class Engine:
         """Stop every job where it is and close the store: unfinished ones resume at a start."""
         self.drain()
         running = [task for task, _ in self._running.values()]
-        tasks = [*running, *self._head_starts.tasks, *self._outcomes.tasks, *self._background]
+        tasks = [*running, *self._head_starts.tasks, *self._outcomes.tasks, *self.background]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

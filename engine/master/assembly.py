@@ -99,6 +99,12 @@ class Master:
         self._heartbeat = asyncio.create_task(self.health.run())
         self._watching = asyncio.create_task(self.events.run())
 
+    @property
+    def background(self) -> list[asyncio.Task[None]]:
+        """What goes on from the start to the end: if one of them has ended, it was by a bug."""
+        own = (self._heartbeat, self._watching)
+        return [*self.engine.background, *(task for task in own if task is not None)]
+
     async def stop(self) -> None:
         """Finish what is on its way, as far as `drain_s` allows, and let everything go.
 

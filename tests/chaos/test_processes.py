@@ -71,6 +71,42 @@ async def test_16_a_write_that_fails_ends_the_master_and_loses_nothing(tmp_path:
         assert await wrong_answers(client, jobs) == []
 
 
+A_BUG = """
+import asyncio, os, pkgutil, signal, sys
+import master
+
+async def raises(*_):
+    asyncio.get_running_loop().call_later(1.0, os.kill, os.getpid(), signal.SIGTERM)
+    raise RuntimeError("a bug")
+
+setattr(pkgutil.resolve_name(sys.argv.pop(1)), sys.argv.pop(1), raises)
+sys.exit(master.main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        ("engine.health:HealthMonitor", "run"),
+        ("engine.master.events:Events", "run"),
+        ("engine.core:Engine", "_read_waiting"),
+        ("engine.core", "forget_old"),
+        ("master", "collect_when_idle"),
+    ],
+)
+def test_a_bug_in_what_goes_on_in_the_background_ends_the_master(owner: str, name: str) -> None:
+    """It would be there, and no longer do a part of its work; and it says what the bug was."""
+    ended = subprocess.run(
+        [sys.executable, "-c", A_BUG, owner, name, "--port", "0", "--data", ""],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert ended.returncode == EXIT_BROKE
+    assert "RuntimeError: a bug" in ended.stderr
+
+
 # 17, 18, 37: masters that must not start
 
 
