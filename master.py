@@ -87,8 +87,7 @@ async def run(settings: MasterSettings) -> int:
     endless = (collecting, *master.background)
     await asyncio.wait((stop, broke, *endless), return_when=asyncio.FIRST_COMPLETED)
     if broke.done():
-        log.critical("the store has failed; what it holds is safe, and a new start reads it")
-        return EXIT_BROKE
+        return store_failed()
     for task in endless:
         if task.done():
             log.critical("what a master cannot go on without has ended", exc_info=task.exception())
@@ -99,7 +98,13 @@ async def run(settings: MasterSettings) -> int:
     for server in servers:
         server.stop()
     collecting.cancel()
-    return 0
+    return store_failed() if store.broken else 0
+
+
+def store_failed() -> int:
+    """Say so, and return the exit code."""
+    log.critical("the store has failed; what it holds is safe, and a new start reads it")
+    return EXIT_BROKE
 
 
 def transport(settings: MasterSettings) -> HttpTransport:

@@ -4,6 +4,7 @@ The numbers are rows of the table in docs/reliability.md.
 """
 
 import asyncio
+import json
 import os
 import re
 import resource
@@ -34,6 +35,7 @@ from tests.chaos.processes import (
     until_states,
     wrong_answers,
 )
+from tests.misbehaving_worker import Question, Send, a_misbehaving_worker, honest, response
 
 pytestmark = pytest.mark.gen_test
 
@@ -69,6 +71,36 @@ async def test_16_a_write_that_fails_ends_the_master_and_loses_nothing(tmp_path:
         cluster.start_master()
         cluster.start_worker()
         assert await wrong_answers(client, jobs) == []
+
+
+async def test_16_a_write_that_fails_while_the_master_stops_is_told_by_its_exit_code(
+    tmp_path: Path,
+) -> None:
+    """It is no orderly end: an outcome was not recorded."""
+    patient = ("--set", "dispatch.call_timeout_s=60", "--set", "drain_s=60")
+    answers = asyncio.Event()
+
+    async def later(question: Question, send: Send) -> None:
+        await answers.wait()
+        await send(response(json.dumps(honest(question)).encode()))
+
+    async with (
+        a_cluster(0, "--data", str(tmp_path), *patient) as (cluster, client),
+        a_misbehaving_worker() as worker,
+        connections(cluster.master.port, 1) as (ours,),
+    ):
+        await ours.ask("POST", "/worker", {"worker_name": "w", "port": worker.port})
+        await until_states(client, "live")
+        worker.misbehaviour = later
+        await client.submit("6*7")
+        await worker.misbehaved.wait()
+        cluster.master.signal(signal.SIGTERM)
+        while await client.ready():
+            pass
+        resource.prlimit(cluster.master.pid, resource.RLIMIT_FSIZE, (0, 0))
+        answers.set()
+        assert await asyncio.to_thread(cluster.master.popen.wait) == EXIT_BROKE
+        assert any("store has failed" in line for line in cluster.master.seen)
 
 
 A_BUG = """
