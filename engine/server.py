@@ -1,11 +1,12 @@
 """An HTTP server that is bounded in every direction: connections, sizes, and how long it waits.
 
-Nobody holds a connection for long with half a request. Tornado has time-outs for that, at the cost
-of two timers and a task for each request; here one look a second finds what is waited for in vain.
+Nobody holds a connection for long with half a request, or an answer by not reading it. Tornado has
+time-outs for requests alone, at the cost of two timers and a task for each; here one look a second
+finds what is waited for in vain.
 """
 
 import asyncio
-from collections.abc import Awaitable, Hashable
+from collections.abc import Awaitable, Hashable, Mapping
 from typing import Generic, TypeVar
 
 from tornado.http1connection import HTTP1ServerConnection
@@ -25,16 +26,19 @@ Connection = TypeVar("Connection", bound=Hashable)
 BACKLOG = 4096  # connections that wait to be accepted
 MAX_HEADER_BYTES = 16 * 1024
 BODY_S = 10.0  # that a client may take to send one
+READER_S = 15.0  # for a client to take more of an answer, in which none of it leaves
 LOOK_EVERY_S = 1.0
 
 
 class Waits(Generic[Connection]):
-    """Until when each connection is waited for: for a request, or for the rest of one. Pure."""
+    """Until when each connection is waited for: to send a request, or to take an answer. Pure."""
 
-    def __init__(self, idle_s: float, body_s: float) -> None:
+    def __init__(self, idle_s: float, body_s: float, reader_s: float) -> None:
         self._idle_s = idle_s
         self._body_s = body_s
+        self._reader_s = reader_s
         self._due: dict[Connection, float] = {}
+        self._leaving: dict[Connection, tuple[int, float]] = {}  # bytes, and when more are due
 
     def for_request(self, connection: Connection, now: float) -> None:
         """Wait for the head of a request."""
@@ -48,9 +52,18 @@ class Waits(Generic[Connection]):
         """Wait no more: the request is there, or will never be."""
         self._due.pop(connection, None)
 
+    def for_readers(self, leaving: Mapping[Connection, int], now: float) -> None:
+        """Wait for more to leave, where some of an answer has not: tell the bytes that have."""
+        before, self._leaving = self._leaving, {}
+        for connection, count in leaving.items():
+            count_before, due = before.get(connection, (-1, now))
+            is_stuck = count == count_before
+            self._leaving[connection] = (count, due if is_stuck else now + self._reader_s)
+
     def in_vain(self, now: float) -> list[Connection]:
         """Return what has been waited for long enough."""
-        return [connection for connection, due in self._due.items() if due <= now]
+        readers = [connection for connection, (_, due) in self._leaving.items() if due <= now]
+        return readers + [connection for connection, due in self._due.items() if due <= now]
 
 
 _Waits = Waits[HTTP1ServerConnection]
@@ -117,10 +130,20 @@ class BoundedServer(HTTPServer):
 
     def _look(self) -> None:
         self._looking = None
-        for connection in self.waits.in_vain(asyncio.get_running_loop().time()):
+        now = asyncio.get_running_loop().time()
+        self.waits.for_readers(self._leaving(), now)
+        for connection in self.waits.in_vain(now):
             connection.stream.close()
         if self._connections:
             self._look_later()
+
+    def _leaving(self) -> dict[HTTP1ServerConnection, int]:
+        """Return the connections on which some of an answer waits, and the bytes that have left."""
+        return {
+            connection: connection.stream._total_write_done_index  # Tornado tells it nowhere else
+            for connection in self._connections
+            if connection.stream.writing()
+        }
 
 
 def server(
@@ -130,10 +153,12 @@ def server(
     max_connections: int,
     idle_s: float,
     body_s: float = BODY_S,
+    reader_s: float = READER_S,
 ) -> BoundedServer:
     """Return a server for what is to be served, a site of ours or an application of Tornado's.
 
-    It waits `idle_s` for a request, and `body_s` for the rest of it.
+    It waits `idle_s` for a request, `body_s` for the rest of it, and `reader_s` for a client to
+    take more of an answer.
     """
     bounded = BoundedServer(
         served,
@@ -143,5 +168,5 @@ def server(
     )
     bounded.conn_params.header_timeout = None  # `Waits` knows
     bounded.max_connections = max_connections
-    bounded.waits = Waits(idle_s, body_s)
+    bounded.waits = Waits(idle_s, body_s, reader_s)
     return bounded

@@ -5,12 +5,17 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
+from tornado.httputil import HTTPServerConnectionDelegate, HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from engine.server import server
+from engine.site import Route
+from engine.web import ApiHandler, site
 
 pytestmark = pytest.mark.gen_test
+
+MORE_THAN_SOCKETS_HOLD = 50_000_000  # bytes
 
 
 class EchoHandler(RequestHandler):
@@ -21,18 +26,45 @@ class EchoHandler(RequestHandler):
         self.finish(self.request.body)
 
 
+ECHO = Application([(r"/", EchoHandler)], log_function=lambda _: None)
+
+
+class LongAnswer(ApiHandler):
+    """Answers with more than sockets hold, whole or in pieces."""
+
+    def __init__(self, request: HTTPServerRequest, gone: asyncio.Event) -> None:
+        super().__init__(request)
+        self.gone = gone
+
+    def get(self) -> None:
+        """Answer at once."""
+        left = self.finish(b"x" * MORE_THAN_SOCKETS_HOLD)
+        left.add_done_callback(lambda _: self.gone.set())
+
+    async def post(self) -> None:
+        """Answer until nobody is there."""
+        self.when_closed(self.gone.set)
+        while not self.gone.is_set():
+            await self.send(b"x" * 1_000_000)
+        await self.send(b"to nobody")
+
+
 @contextlib.asynccontextmanager
 async def connected(
-    idle_s: float, body_s: float
+    idle_s: float,
+    body_s: float,
+    reader_s: float = 3600.0,
+    served: HTTPServerConnectionDelegate = ECHO,
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Give a connection to a server that waits for so long."""
     sockets = bind_sockets(0, "127.0.0.1")
     echo = server(
-        Application([(r"/", EchoHandler)], log_function=lambda _: None),
+        served,
         max_body_bytes=1000,
         max_connections=10,
         idle_s=idle_s,
         body_s=body_s,
+        reader_s=reader_s,
     )
     echo.add_sockets(sockets)
     reader, writer = await asyncio.open_connection(*sockets[0].getsockname())
@@ -69,3 +101,16 @@ async def test_who_has_said_all_may_wait_for_the_next_request_as_for_the_first()
         for _ in range(3):
             writer.write(request)
             assert (await reader.readuntil(b"whole")).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+async def test_who_stops_reading_an_answer_is_cut_off_without_a_word(
+    method: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whether it is sent at once or in pieces: it would be kept for as long as the client likes."""
+    gone = asyncio.Event()
+    long_answer = site([Route("/", LongAnswer)], {"gone": gone})
+    async with connected(3600.0, 3600.0, 0.1, long_answer) as (_, writer):
+        writer.write(method + b" / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        await gone.wait()
+    assert caplog.records == []
