@@ -39,7 +39,7 @@ from engine.plan import Plan
 from engine.planner import Planner
 from engine.retention import forget_old
 from engine.settings import JobsSettings, LimitsSettings
-from engine.store.base import RETRY_S, Counts, NewJob, Status, Store, kept
+from engine.store.base import RETRY_S, Counts, NewJob, Page, Status, Store, kept
 from engine.trace import SampledTrace, Shown, Telling, Traces
 from engine.turns import PIECE, Turns
 
@@ -261,9 +261,16 @@ class Engine:
 
     async def jobs(
         self, limit: int, before: JobId | None = None, status: Status | None = None
-    ) -> list[Job]:
-        """Return up to `limit` jobs, newest first, older than `before` and of one `status`."""
+    ) -> Page:
+        """Return up to `limit` jobs, newest first, older than `before` and of one `status`.
+
+        Where their tasks are large, some of them; `more_jobs` are those that follow.
+        """
         return await self._store.page(limit, before, status)
+
+    async def more_jobs(self, page: Page) -> Page:
+        """Return some more jobs of a page that has a rest."""
+        return await self._store.rest(page.rest)
 
     async def cancel(self, job_id: JobId) -> Job:
         """Finish a job with the error `cancelled`, unless it has finished before.

@@ -154,7 +154,11 @@ class Events:
     # What is told
 
     async def _snapshot(self) -> Snapshot:
-        jobs = await self._engine.jobs(JOBS)
+        page = await self._engine.jobs(JOBS)
+        jobs = [job_seen(job) for job in page.jobs]
+        while page.rest:
+            page = await self._engine.more_jobs(page)
+            jobs += [job_seen(job) for job in page.jobs]
         now = self._clock.now()
         for worker in self._pool:
             self._workers.setdefault(worker.key, None)
@@ -164,7 +168,7 @@ class Events:
             summary=self._summed(now),
             history=self._history.points(),
             workers=self._statuses(self._pool, now),
-            jobs=[job_seen(job) for job in jobs],
+            jobs=jobs,
         )
 
     def _change(self, now: float, wall: float) -> Change | None:

@@ -5,7 +5,7 @@ No handler knows a rule about jobs or workers; `engine/web.py` has what is commo
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from http import HTTPStatus
 
 from msgspec import Struct
@@ -33,7 +33,7 @@ from engine.messages import (
     TaskRefused,
     encode,
 )
-from engine.store.base import STATUSES, Status
+from engine.store.base import STATUSES, Page, Status, status_of
 from engine.tracecontext import trace_parent_of
 from engine.web import ApiHandler, RequestRefused, quoted
 
@@ -73,16 +73,20 @@ class BaseHandler(ApiHandler):
             self.headers["Retry-After"] = str(pause_s)
         return problem_of(error)
 
-    async def respond_in_pieces(self, pieces: Iterable[bytes]) -> None:
-        """Answer with JSON that is encoded while it is sent: others want the loop, too."""
+    async def respond_in_pieces(self, parts: AsyncIterable[Iterable[bytes]]) -> None:
+        """Answer with JSON that is got and encoded while it is sent: others want the loop, too.
+
+        The pieces of a part are there at once; the next part is asked for when they have left.
+        """
         self.headers["Content-Type"] = "application/json"
         gathered = bytearray()
-        for piece in pieces:
-            gathered += piece
-            if len(gathered) > PIECE_BYTES:
-                await self.send(bytes(gathered))
-                gathered.clear()
-                await self.master.clock.sleep(0)  # a socket that takes all makes nobody wait
+        async for part in parts:
+            for piece in part:
+                gathered += piece
+                if len(gathered) > PIECE_BYTES:
+                    await self.send(bytes(gathered))
+                    gathered.clear()
+                    await self.master.clock.sleep(0)  # a socket that takes all makes nobody wait
         self.finish(bytes(gathered))
 
     def parameter(self, name: str) -> str | None:
@@ -220,20 +224,18 @@ class OperationsHandler(BaseHandler):
     head = get
 
 
-def _operations_told(told: JobOperations) -> Iterator[bytes]:
+async def _operations_told(told: JobOperations) -> AsyncIterator[Iterable[bytes]]:
     operations, told.operations = told.operations, []
-    before, key, after = encode(told).partition(b'"operations":')
-    yield before + key
-    yield from _array(operations)
-    yield after.removeprefix(b"[]")
+    before, key, after = encode(told).partition(b'"operations":[')
+    yield [before, key]
+    yield _items(operations)
+    yield [after]
 
 
-def _array(messages: Iterable[Struct]) -> Iterator[bytes]:
-    separator = b"["
+def _items(messages: Iterable[Struct], separator: bytes = b"") -> Iterator[bytes]:
     for message in messages:
         yield separator + encode(message)
         separator = b","
-    yield b"[]" if separator == b"[" else b"]"
 
 
 class WhyHandler(BaseHandler):
@@ -252,12 +254,22 @@ class JobsHandler(BaseHandler):
     async def get(self) -> None:
         """List jobs, newest first, a page at a time."""
         limit, before, status = self._limit(), self._before(), self._status()
-        jobs = await self.engine.jobs(limit, before, status)
-        if len(jobs) == limit:
-            self.headers["Link"] = self._next(jobs[-1].job_id, limit, status)
-        await self.respond_in_pieces(_array(map(JobListed.of, jobs)))
+        page = await self.engine.jobs(limit, before, status)
+        ids = page.ids
+        if len(ids) == limit:
+            self.headers["Link"] = self._next(ids[-1], limit, status)
+        await self.respond_in_pieces(self._listed(page, status))
 
     head = get
+
+    async def _listed(self, page: Page, status: Status | None) -> AsyncIterator[Iterable[bytes]]:
+        yield [b"["]
+        yield _items(map(JobListed.of, page.jobs))
+        while page.rest:  # and some have been listed
+            page = await self.engine.more_jobs(page)
+            jobs = [job for job in page.jobs if status in (None, status_of(job))]
+            yield _items(map(JobListed.of, jobs), b",")
+        yield [b"]"]
 
     def _limit(self) -> int:
         text = self.parameter("limit")

@@ -14,6 +14,7 @@ import msgspec
 from engine.errors import IdempotencyConflict, JobNotFound
 from engine.job import Job, JobId, Outcome
 
+PAGE_BYTES = 512 * 1024  # of tasks, read at once: a page of the largest ones has a gigabyte
 RETRY_S = 1.0  # pause before a store that could not do something is asked again
 
 Status = Literal["unfinished", "succeeded", "failed"]
@@ -54,6 +55,18 @@ class Counts(msgspec.Struct, frozen=True):
     unfinished: int = 0
     succeeded: int = 0
     failed: int = 0
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Jobs, as many as were read at once, and the ids of those that follow in the same page."""
+
+    jobs: list[Job]
+    rest: tuple[JobId, ...] = ()
+
+    @property
+    def ids(self) -> list[JobId]:
+        """The ids of all, read or not."""
+        return [*(job.job_id for job in self.jobs), *self.rest]
 
 
 class Store(Protocol):
@@ -105,9 +118,24 @@ class Store(Protocol):
         ...
 
     async def page(
-        self, limit: int, before: JobId | None = None, status: Status | None = None
-    ) -> list[Job]:
-        """Return up to `limit` jobs of one `status`, older than `before`, newest first."""
+        self,
+        limit: int,
+        before: JobId | None = None,
+        status: Status | None = None,
+        max_bytes: int = PAGE_BYTES,
+    ) -> Page:
+        """Return up to `limit` jobs of one `status`, older than `before`, newest first.
+
+        Tasks of `max_bytes` of UTF-8 together are read, or of at least one job if there is one.
+        """
+        ...
+
+    async def rest(self, ids: Sequence[JobId], max_bytes: int = PAGE_BYTES) -> Page:
+        """Read on in a page: return jobs in the order of their `ids`, bounded as `page` is.
+
+        They are as they are by now, whatever status was asked for; those that were forgotten are
+        left out.
+        """
         ...
 
     async def unfinished(self, after: JobId, limit: int, max_bytes: int) -> list[Job]:

@@ -7,6 +7,7 @@ A group of writes is one transaction and one sync. A failed sync is final: the k
 dropped what it could not write, so the database is `broken` and promises nothing more.
 """
 
+import json
 import logging
 import os
 import sqlite3
@@ -17,9 +18,9 @@ from pathlib import Path
 from engine.crashpoints import crash_point
 from engine.errors import StoreDamaged, StoreError
 from engine.job import Job, JobId
-from engine.store.base import Counts, Status
+from engine.store.base import Counts, Page, Status
 from engine.store.lock import DirectoryLock
-from engine.store.rows import GET, LARGEST_ID, PAGE, UNFINISHED, to_job
+from engine.store.rows import GET, IDS, LARGEST_ID, PAGE, THESE, UNFINISHED, size_of, to_job
 from engine.store.schema import APPLICATION_ID, MIGRATIONS, Migration
 from engine.store.transaction import Add, Finish, Prune, Transaction, Value, Write, Written
 
@@ -167,12 +168,37 @@ class Database:
             row = self._open_connection().execute(GET, (job_id,)).fetchone()
             return None if row is None else to_job(row)
 
-    def page(self, limit: int, before: JobId | None, status: Status | None) -> list[Job]:
-        """Return up to `limit` jobs, newest first."""
+    def page(self, limit: int, before: JobId | None, status: Status | None, max_bytes: int) -> Page:
+        """Return up to `limit` jobs, newest first, read up to a size."""
         end = LARGEST_ID if before is None else max(0, min(before, LARGEST_ID))
         with self._errors("read"):
-            rows = self._open_connection().execute(PAGE[status], (end, limit)).fetchall()
-            return [to_job(row) for row in rows]
+            jobs, is_whole = self._some(PAGE[status], (end, limit), max_bytes)
+            if is_whole:
+                return Page(jobs)
+            values = (jobs[-1].job_id, limit - len(jobs))
+            ids = self._open_connection().execute(IDS[status], values).fetchall()
+        return Page(jobs, tuple(JobId(job_id) for (job_id,) in ids))
+
+    def rest(self, ids: Sequence[JobId], max_bytes: int) -> Page:
+        """Return jobs in the order of their ids, read up to a size."""
+        with self._errors("read"):
+            jobs, is_whole = self._some(THESE, (json.dumps(ids),), max_bytes)
+        return Page(jobs, () if is_whole else tuple(ids[ids.index(jobs[-1].job_id) + 1 :]))
+
+    def _some(
+        self, statement: str, values: Sequence[Value], max_bytes: int
+    ) -> tuple[list[Job], bool]:
+        """Return the jobs that a statement finds, up to a size, and whether that is all of them."""
+        jobs: list[Job] = []
+        size = 0
+        with closing(self._open_connection().execute(statement, values)) as cursor:
+            for row in cursor:
+                job = to_job(row)
+                size += size_of(job.task)
+                if jobs and size > max_bytes:
+                    return jobs, False
+                jobs.append(job)
+        return jobs, True
 
     def unfinished(self, after: JobId, limit: int, max_bytes: int) -> list[Job]:
         """Return unfinished jobs, oldest first, up to a number and a size."""

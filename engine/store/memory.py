@@ -7,13 +7,24 @@ lists, one for each status, so that every read costs what it returns.
 
 import asyncio
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import msgspec
 
 from engine.job import Job, JobId, Outcome
-from engine.store.base import STATUSES, Counts, Ended, NewJob, Status, key_reused, status_of
+from engine.store.base import (
+    PAGE_BYTES,
+    STATUSES,
+    Counts,
+    Ended,
+    NewJob,
+    Page,
+    Status,
+    key_reused,
+    status_of,
+)
+from engine.store.rows import size_of
 
 
 class _End(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -89,25 +100,23 @@ class MemoryRecord:
         """Return a job, or `None`."""
         return self._jobs.get(job_id)
 
-    def page(self, limit: int, before: JobId | None, status: Status | None) -> list[Job]:
-        """Return up to `limit` jobs, newest first."""
+    def page(self, limit: int, before: JobId | None, status: Status | None, max_bytes: int) -> Page:
+        """Return up to `limit` jobs, newest first, read up to a size."""
         ids = self._all if status is None else self._in[status]
         end = len(ids) if before is None else bisect_left(ids, before)
-        return [self._jobs[job_id] for job_id in reversed(ids[max(0, end - limit) : end])]
+        return self.rest(ids[max(0, end - limit) : end][::-1], max_bytes)
+
+    def rest(self, ids: Sequence[JobId], max_bytes: int) -> Page:
+        """Return jobs in the order of their ids, read up to a size."""
+        kept = [job_id for job_id in ids if job_id in self._jobs]
+        jobs = _up_to(max_bytes, (self._jobs[job_id] for job_id in kept))
+        return Page(jobs, tuple(kept[len(jobs) :]))
 
     def unfinished(self, after: JobId, limit: int, max_bytes: int) -> list[Job]:
         """Return unfinished jobs, oldest first, up to a number and a size."""
         ids = self._in["unfinished"]
         start = bisect_right(ids, after)
-        found: list[Job] = []
-        size = 0
-        for job_id in ids[start : start + limit]:
-            job = self._jobs[job_id]
-            size += len(job.task.encode())
-            if found and size > max_bytes:
-                break
-            found.append(job)
-        return found
+        return _up_to(max_bytes, (self._jobs[job_id] for job_id in ids[start : start + limit]))
 
     def prune(self, keep: int, older_than: float | None, at_most: int) -> int:
         """Forget finished jobs beyond the newest `keep`, and those that ended before a time."""
@@ -131,6 +140,18 @@ class MemoryRecord:
         key = self._key_of.pop(job_id, None)
         if key is not None:
             del self._keys[key]
+
+
+def _up_to(max_bytes: int, jobs: Iterable[Job]) -> list[Job]:
+    """Return the first of the jobs, and those after it while their tasks are no larger together."""
+    found: list[Job] = []
+    size = 0
+    for job in jobs:
+        size += size_of(job.task)
+        if found and size > max_bytes:
+            break
+        found.append(job)
+    return found
 
 
 def _remove(ascending: list[_Item], item: _Item) -> None:
@@ -177,10 +198,18 @@ class MemoryStore:
         return self._record.get(job_id)
 
     async def page(
-        self, limit: int, before: JobId | None = None, status: Status | None = None
-    ) -> list[Job]:
-        """Return up to `limit` jobs, newest first."""
-        return self._record.page(limit, before, status)
+        self,
+        limit: int,
+        before: JobId | None = None,
+        status: Status | None = None,
+        max_bytes: int = PAGE_BYTES,
+    ) -> Page:
+        """Return up to `limit` jobs, newest first, read up to a size."""
+        return self._record.page(limit, before, status, max_bytes)
+
+    async def rest(self, ids: Sequence[JobId], max_bytes: int = PAGE_BYTES) -> Page:
+        """Return jobs in the order of their ids, read up to a size."""
+        return self._record.rest(ids, max_bytes)
 
     async def unfinished(self, after: JobId, limit: int, max_bytes: int) -> list[Job]:
         """Return unfinished jobs, oldest first, up to a number and a size."""

@@ -28,6 +28,18 @@ PAGE: dict[Status | None, str] = {
     " WHERE o.error IS NOT NULL AND o.job_id < ? ORDER BY o.job_id DESC LIMIT ?",
 }
 
+IDS: dict[Status | None, str] = {
+    None: "SELECT job_id FROM jobs WHERE job_id < ? ORDER BY job_id DESC LIMIT ?",
+    "unfinished": "SELECT job_id FROM unfinished WHERE job_id < ? ORDER BY job_id DESC LIMIT ?",
+    "succeeded": "SELECT job_id FROM outcomes INDEXED BY succeeded"
+    " WHERE error IS NULL AND job_id < ? ORDER BY job_id DESC LIMIT ?",
+    "failed": "SELECT job_id FROM outcomes INDEXED BY failed"
+    " WHERE error IS NOT NULL AND job_id < ? ORDER BY job_id DESC LIMIT ?",
+}
+
+# In the order of the array: sorted, all of them would be read before the first one is there.
+THESE = f"{_JOB} json_each(?) CROSS JOIN jobs j ON j.job_id = value {_OUTCOME}"
+
 UNFINISHED = (
     "SELECT job_id, task, submitted_at FROM unfinished CROSS JOIN jobs USING (job_id)"
     " WHERE job_id > ? ORDER BY job_id LIMIT ?"
@@ -59,7 +71,7 @@ def text_to_number(text: str | None) -> Number | None:
 
 
 def to_job(row: Row) -> Job:
-    """Return the job in a row of `GET` or `PAGE`."""
+    """Return the job in a row of `GET`, `PAGE` or `THESE`."""
     job_id, task, submitted_at, finished_at, answer, error, detail = row
     if finished_at is None:
         return Job(JobId(job_id), task, submitted_at)

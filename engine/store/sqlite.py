@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeVar, cast
 from engine.crashpoints import crash_point
 from engine.errors import StoreError
 from engine.job import Job, JobId
-from engine.store.base import Counts, Ended, NewJob, Status
+from engine.store.base import PAGE_BYTES, Counts, Ended, NewJob, Page, Status
 from engine.store.database import Database
 from engine.store.rows import size_of, to_row
 from engine.store.transaction import Add, Finish, Prune, Write
@@ -94,11 +94,22 @@ class SqliteStore:
         return cast(Job | None, await self._ask(lambda database: database.get(job_id)))
 
     async def page(
-        self, limit: int, before: JobId | None = None, status: Status | None = None
-    ) -> list[Job]:
-        """Return up to `limit` jobs, newest first."""
-        page = await self._ask(lambda database: database.page(limit, before, status), limit)
-        return cast(list[Job], page)
+        self,
+        limit: int,
+        before: JobId | None = None,
+        status: Status | None = None,
+        max_bytes: int = PAGE_BYTES,
+    ) -> Page:
+        """Return up to `limit` jobs, newest first, read up to a size."""
+        page = await self._ask(
+            lambda database: database.page(limit, before, status, max_bytes), limit, max_bytes
+        )
+        return cast(Page, page)
+
+    async def rest(self, ids: Sequence[JobId], max_bytes: int = PAGE_BYTES) -> Page:
+        """Return jobs in the order of their ids, read up to a size."""
+        page = await self._ask(lambda database: database.rest(ids, max_bytes), len(ids), max_bytes)
+        return cast(Page, page)
 
     async def unfinished(self, after: JobId, limit: int, max_bytes: int) -> list[Job]:
         """Return unfinished jobs, oldest first, up to a number and a size."""

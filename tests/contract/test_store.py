@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.errors import IdempotencyConflict
 from engine.job import Job, JobId, Number, Outcome
-from engine.store.base import STATUSES, Counts, NewJob, Status, Store, status_of
+from engine.store.base import STATUSES, Counts, NewJob, Page, Status, Store, status_of
 from engine.store.memory import MemoryStore
 from engine.store.sqlite import SqliteStore
 from tests.records import finish
@@ -119,8 +119,8 @@ def test_an_added_job_is_seen_by_every_read(run: Run[object]) -> None:
         (job,) = await added(store, "1+1", now=1_700_000_000.123456)
         assert job == Job(JobId(1), "1+1", 1_700_000_000.123456)
         assert await store.get(job.job_id) == job
-        assert await store.page(100) == [job]
-        assert await store.page(100, status="unfinished") == [job]
+        assert await store.page(100) == Page([job])
+        assert await store.page(100, status="unfinished") == Page([job])
         assert await store.unfinished(JobId(0), 100, 1000) == [job]
 
     run(law)
@@ -211,7 +211,7 @@ def test_an_answer_is_kept_exactly(run: Run[object], answer: Number) -> None:
         assert job.outcome is not None
         kept = job.outcome.answer
         assert (type(kept), repr(kept)) == (type(answer), repr(answer))
-        assert (await store.page(1))[0].outcome == job.outcome
+        assert (await store.page(1)).jobs[0].outcome == job.outcome
 
     run(law)
 
@@ -224,7 +224,7 @@ def test_a_failed_job_keeps_its_error_and_its_sentence(run: Run[object]) -> None
         alone = Outcome(error="cancelled")
         await finish(store, JobId(1), FAILURE, 2.0)
         await finish(store, JobId(2), alone, 2.0)
-        assert [job.outcome for job in await store.page(2)] == [alone, FAILURE]
+        assert [job.outcome for job in (await store.page(2)).jobs] == [alone, FAILURE]
 
     run(law)
 
@@ -267,8 +267,54 @@ def test_a_page_has_the_newest_first(
     async def law(store: Store) -> None:
         await five_jobs(store)
         page = await store.page(limit, before, status)
-        assert ids(page) == expected
-        assert status is None or {status_of(job) for job in page} <= {status}
+        assert page.ids == ids(page.jobs) == expected
+        assert status is None or {status_of(job) for job in page.jobs} <= {status}
+
+    run(law)
+
+
+@pytest.mark.parametrize(
+    ("status", "max_bytes", "parts"),
+    [
+        (None, 15, [[5, 4, 3, 2, 1]]),
+        (None, 14, [[5, 4, 3, 2], [1]]),
+        (None, 5, [[5], [4], [3, 2], [1]]),
+        (None, 0, [[5], [4], [3], [2], [1]]),
+        ("unfinished", 5, [[5], [3]]),
+        ("succeeded", 4, [[4], [1]]),
+        ("failed", 0, [[2]]),
+    ],
+)
+def test_a_page_is_read_in_parts_of_so_many_bytes(
+    run: Run[object], status: Status | None, max_bytes: int, parts: list[list[int]]
+) -> None:
+    """Of at least one job each; which jobs are in the page is known with the first part."""
+
+    async def law(store: Store) -> None:
+        await five_jobs(store)
+        page = await store.page(100, None, status, max_bytes)
+        assert page.ids == [job_id for part in parts for job_id in part]
+        assert ids((await store.page(2, None, status, max_bytes)).jobs) == parts[0][:2]
+        read = [ids(page.jobs)]
+        while page.rest:
+            page = await store.rest(page.rest, max_bytes)
+            read.append(ids(page.jobs))
+        assert read == parts
+
+    run(law)
+
+
+def test_a_page_is_read_on_as_it_is_by_then(run: Run[object]) -> None:
+    """With outcomes that came meanwhile, and without jobs that are forgotten, or any."""
+
+    async def law(store: Store) -> None:
+        await five_jobs(store)
+        page = await store.page(100, max_bytes=0)
+        await finish(store, JobId(3), FAILURE, 13.0)
+        await store.prune(100, 12.5, 100)
+        assert await store.rest(page.rest) == Page([Job(JobId(3), "333", 1.0, FAILURE, 13.0)])
+        await store.prune(0, None, 100)
+        assert await store.rest(page.rest) == Page([])
 
     run(law)
 
@@ -305,6 +351,8 @@ def test_the_size_of_tasks_is_counted_in_bytes(run: Run[object]) -> None:
         await added(store, "ééé", "1")
         assert ids(await store.unfinished(JobId(0), 100, 6)) == [1]
         assert ids(await store.unfinished(JobId(0), 100, 7)) == [1, 2]
+        assert ids((await store.page(100, max_bytes=6)).jobs) == [2]
+        assert ids((await store.page(100, max_bytes=7)).jobs) == [2, 1]
 
     run(law)
 
@@ -429,8 +477,8 @@ def test_finished_jobs_are_forgotten_by_number_and_by_age(
     async def law(store: Store) -> None:
         await five_jobs(store)
         assert await store.prune(keep, older_than, at_most) == 5 - len(left)
-        assert ids(await store.page(100)) == left
-        by_status = [await store.page(100, status=status) for status in STATUSES]
+        assert ids((await store.page(100)).jobs) == left
+        by_status = [(await store.page(100, status=status)).jobs for status in STATUSES]
         assert sorted((i for page in by_status for i in ids(page)), reverse=True) == left
         assert store.counts == Counts(*(len(page) for page in by_status))
         assert [await store.get(JobId(i)) is not None for i in (5, 4, 3, 2, 1)] == [
@@ -449,7 +497,7 @@ def test_as_many_are_forgotten_as_asked_however_many_that_is(run: Run[object]) -
         assert await store.prune(10, None, 200) == 200
         assert await store.prune(10, None, 200) == 90
         assert await store.prune(10, None, 200) == 0
-        assert ids(await store.page(100)) == list(range(300, 290, -1))
+        assert ids((await store.page(100)).jobs) == list(range(300, 290, -1))
 
     run(law)
 

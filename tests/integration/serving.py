@@ -22,6 +22,7 @@ from engine.master.assembly import Master
 from engine.roof import bound
 from engine.settings import MasterSettings, from_assignment, settle
 from engine.site import Site
+from engine.store.base import Store
 from engine.store.memory import MemoryStore
 from engine.transport import HttpTransport
 from engine.worker.app import WorkerState, worker_site
@@ -128,8 +129,8 @@ class ServedMaster(Caller):
 
 
 @asynccontextmanager
-async def a_master(**given: object) -> AsyncIterator[ServedMaster]:
-    """Run a master with its jobs in memory; settings as `limits__task_bytes=1000`."""
+async def a_master(store: Store | None = None, /, **given: object) -> AsyncIterator[ServedMaster]:
+    """Run a master, its jobs in memory or a store; settings as `limits__task_bytes=1000`."""
     values = [from_assignment(f"{key.replace('__', '.')}={given[key]}", "test") for key in given]
     settings, _ = settle(MasterSettings, [from_assignment("data=", "test"), *values])
     transport = HttpTransport(
@@ -138,7 +139,7 @@ async def a_master(**given: object) -> AsyncIterator[ServedMaster]:
         connect_timeout_s=settings.dispatch.connect_timeout_s,
         token=settings.token,
     )
-    master = Master(settings, transport, MemoryStore(), LoopClock(), Random(7))
+    master = Master(settings, transport, store or MemoryStore(), LoopClock(), Random(7))
     await master.start()
     sites = [public_site(master)]
     if settings.private_port is not None:

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from tornado.httpserver import HTTPServer
 
+from engine.job import JobId, Outcome
 from engine.master.handlers import PIECE_BYTES, BaseHandler
 from engine.roof import bound
 from engine.site import Route
+from engine.store.base import PAGE_BYTES, Page, Status
+from engine.store.memory import MemoryStore
 from engine.web import site
 from tests.integration.serving import Caller, a_master, a_worker
 
@@ -22,7 +26,10 @@ def test_no_turn_of_the_loop_encodes_more_than_a_piece() -> None:
 
     class LongAnswer(BaseHandler):
         async def get(self) -> None:
-            await self.respond_in_pieces([b"x" * 1000] * 1000)
+            await self.respond_in_pieces(self.parts())
+
+        async def parts(self) -> AsyncIterator[list[bytes]]:
+            yield [b"x" * 1000] * 1000
 
         def send(self, piece: bytes) -> "asyncio.Future[None]":
             written[turn] += len(piece)
@@ -75,5 +82,58 @@ def test_operations_in_pieces_are_one_object() -> None:
             told = (await master.get(f"/job/{job_id}/operations")).json
         assert (told["task"], told["shown"], len(told["operations"])) == (task, 49, 49)
         assert told["summary"]["attempts"] == 49
+
+    asyncio.run(law())
+
+
+def test_a_page_of_large_jobs_is_got_while_it_is_sent() -> None:
+    """A few jobs at a time: no client has a master hold all of a page for it."""
+    held: list[int] = []
+
+    class Watched(MemoryStore):
+        async def page(
+            self,
+            limit: int,
+            before: JobId | None = None,
+            status: Status | None = None,
+            max_bytes: int = PAGE_BYTES,
+        ) -> Page:
+            return self.seen(await super().page(limit, before, status, max_bytes))
+
+        async def rest(self, ids: Sequence[JobId], max_bytes: int = PAGE_BYTES) -> Page:
+            return self.seen(await super().rest(ids, max_bytes))
+
+        def seen(self, page: Page) -> Page:
+            held.append(sum(len(job.task) for job in page.jobs))
+            return page
+
+    async def law() -> None:
+        async with a_master(Watched()) as master:
+            tasks = [f"{number}" + " " * 200_000 for number in range(20)]
+            for task in tasks:
+                await master.post("/submit", {"task": task})
+            answer = await master.get("/jobs?limit=15")
+        assert [job["task"] for job in answer.json] == tasks[:4:-1]
+        assert answer.headers["Link"] == '</jobs?limit=15&before=6>; rel="next"'
+
+    asyncio.run(law())
+    assert len(held) > 1
+    assert max(held) <= PAGE_BYTES
+
+
+def test_a_job_that_ends_while_a_page_is_sent_is_in_no_list_of_unfinished_ones() -> None:
+    """Its list had it when it began, and no longer when its turn came."""
+
+    class Ending(MemoryStore):
+        async def rest(self, ids: Sequence[JobId], max_bytes: int = PAGE_BYTES) -> Page:
+            await self.finish([(JobId(2), Outcome(answer=2))], 1.0)
+            return await super().rest(ids, max_bytes)
+
+    async def law() -> None:
+        async with a_master(Ending()) as master:
+            for number in range(1, 5):
+                await master.post("/submit", {"task": f"1+{number}" + " " * 300_000})
+            unfinished = (await master.get("/jobs?status=unfinished")).json
+        assert [job["job_id"] for job in unfinished] == [4, 3, 1]
 
     asyncio.run(law())

@@ -121,9 +121,9 @@ class Clients:
 
     async def _look_at_list(self) -> None:
         before, asked_at = self._world.laws.last_acknowledged, self._now()
-        jobs = await self._insistently(lambda master: master.engine.jobs(100))
-        if jobs is not None:
-            self._world.laws.saw_page(jobs, before, asked_at)
+        page = await self._insistently(lambda master: master.engine.jobs(100))
+        if page is not None:
+            self._world.laws.saw_page(page.jobs, before, asked_at)
 
     # Being heard
 

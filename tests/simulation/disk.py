@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar, cast
 
 from engine.errors import IdempotencyConflict, StoreError
 from engine.job import Job, JobId
-from engine.store.base import Counts, Ended, NewJob, Status
+from engine.store.base import PAGE_BYTES, Counts, Ended, NewJob, Page, Status
 from engine.store.memory import MemoryRecord
 
 SYNC_S = 0.002  # what a group commit takes, give or take
@@ -111,10 +111,20 @@ class SimulatedStore:
         return await self._ask(lambda: self._disk.record.get(job_id), writes=False)
 
     async def page(
-        self, limit: int, before: JobId | None = None, status: Status | None = None
-    ) -> list[Job]:
-        """Return up to `limit` jobs, newest first."""
-        return await self._ask(lambda: self._disk.record.page(limit, before, status), writes=False)
+        self,
+        limit: int,
+        before: JobId | None = None,
+        status: Status | None = None,
+        max_bytes: int = PAGE_BYTES,
+    ) -> Page:
+        """Return up to `limit` jobs, newest first, read up to a size."""
+        return await self._ask(
+            lambda: self._disk.record.page(limit, before, status, max_bytes), writes=False
+        )
+
+    async def rest(self, ids: Sequence[JobId], max_bytes: int = PAGE_BYTES) -> Page:
+        """Return jobs in the order of their ids, read up to a size."""
+        return await self._ask(lambda: self._disk.record.rest(ids, max_bytes), writes=False)
 
     async def unfinished(self, after: JobId, limit: int, max_bytes: int) -> list[Job]:
         """Return unfinished jobs, oldest first."""

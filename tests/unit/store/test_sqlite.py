@@ -19,7 +19,7 @@ from engine.errors import IdempotencyConflict, StoreDamaged, StoreError, StoreLo
 from engine.job import Job, JobId, Outcome
 from engine.store.base import Counts, NewJob
 from engine.store.database import FILE, Database
-from engine.store.rows import PAGE, UNFINISHED
+from engine.store.rows import IDS, PAGE, THESE, UNFINISHED
 from engine.store.schema import APPLICATION_ID, MIGRATIONS
 from engine.store.sqlite import GROUP_ROWS, TOLD_AT_ONCE, SqliteStore
 from engine.store.transaction import Value
@@ -104,11 +104,11 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         await finish(store, JobId(4), ANSWER, 2.0)
         await store.prune(2, None, 1)  # the oldest, which is the one with the key
         await store.add([NewJob("5", "key", "another body")], 3.0)
-        return await store.page(100)
+        return (await store.page(100)).jobs
 
     async def after(store: SqliteStore) -> list[Job]:
         assert store.counts == Counts(unfinished=2, succeeded=1, failed=1)
-        jobs = await store.page(100)
+        jobs = (await store.page(100)).jobs
         with pytest.raises(IdempotencyConflict):
             await store.add([NewJob("5", "key", "body")], 3.0)
         assert [job.job_id for job in await added(store, "6")] == [6]
@@ -346,7 +346,7 @@ def test_a_read_shows_nothing_of_the_group_that_it_is_in(tmp_path: Path) -> None
         )
         assert finished
         assert seen == Job(JobId(1), "1", 1.0)
-        assert page == [seen]
+        assert page.jobs == [seen]
 
     run(SqliteStore(tmp_path), law)
 
@@ -689,7 +689,9 @@ def test_a_record_is_brought_to_the_newest_version(tmp_path: Path, fresh: bool) 
 
     async def after(store: SqliteStore) -> None:
         await added(store, "2")
-        assert [job.task for job in await store.page(100)] == (["2"] if fresh else ["2", "1"])
+        assert [job.task for job in (await store.page(100)).jobs] == (
+            ["2"] if fresh else ["2", "1"]
+        )
 
     if not fresh:
         run(SqliteStore(tmp_path), before)
@@ -730,6 +732,10 @@ def test_the_file_says_whose_it_is(tmp_path: Path) -> None:
         (PAGE["unfinished"], "SEARCH u USING INTEGER PRIMARY KEY"),
         (PAGE["succeeded"], "SEARCH o USING INDEX succeeded"),
         (PAGE["failed"], "SEARCH o USING INDEX failed"),
+        (IDS[None], "SEARCH jobs USING INTEGER PRIMARY KEY"),
+        (IDS["unfinished"], "SEARCH unfinished USING INTEGER PRIMARY KEY"),
+        (IDS["succeeded"], "SEARCH outcomes USING INDEX succeeded"),
+        (IDS["failed"], "SEARCH outcomes USING INDEX failed"),
         (UNFINISHED, "SEARCH unfinished USING INTEGER PRIMARY KEY"),
     ],
 )
@@ -740,6 +746,15 @@ def test_a_page_costs_what_it_shows(tmp_path: Path, query: str, first: str) -> N
         plan = [row[3] for row in shell.execute(f"EXPLAIN QUERY PLAN {query}", (5, 100))]
     assert plan[0].startswith(first)
     assert all(step.startswith("SEARCH") for step in plan)
+
+
+def test_the_rest_of_a_page_is_read_one_by_one(tmp_path: Path) -> None:
+    """Sorted, all of its tasks would be read before the first of them is there."""
+    opening(SqliteStore(tmp_path))
+    with closing(sqlite3.connect(tmp_path / FILE)) as shell:
+        plan = [row[3] for row in shell.execute(f"EXPLAIN QUERY PLAN {THESE}", ("[1]",))]
+    assert plan[0].startswith("SCAN json_each")
+    assert all(step.startswith("SEARCH") for step in plan[1:])
 
 
 def test_large_jobs_are_forgotten_a_few_at_a_time(tmp_path: Path) -> None:
