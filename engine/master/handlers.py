@@ -57,14 +57,21 @@ class BaseHandler(ApiHandler):
 
     def prepare(self) -> None:
         """Refuse what a browser sends on behalf of another site."""
-        origin = self.request.headers.get("Origin")
-        own = f"{self.request.protocol}://{self.request.host}"
-        if self.request.headers.get("Sec-Fetch-Site") == "cross-site" or origin not in (None, own):
+        if not self._is_by_own_page():
             raise RequestRefused(
                 HTTPStatus.FORBIDDEN,
                 "cross_site",
                 "pages of other sites may not call this; call from a program, or from our page",
             )
+
+    def _is_by_own_page(self) -> bool:
+        """Return whether a page of ours sent the request, or a person, or a program."""
+        site = self.request.headers.get("Sec-Fetch-Site")
+        if site is not None:
+            return site in ("same-origin", "none")
+        origin = self.request.headers.get("Origin")
+        # Its scheme says nothing: behind a proxy with TLS it is not ours.
+        return origin is None or origin.partition("://")[2] == self.request.host
 
     def problem_of(self, error: ExecutorError) -> Problem:
         """Return the problem that tells `error`, and say when to come back if that helps."""

@@ -264,7 +264,9 @@ async def test_cancelling_twice_is_cancelling() -> None:
     "headers",
     [
         {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://other.example.org"},
         {"Origin": "http://elsewhere.example"},
+        {"Origin": "https://elsewhere.example"},
         {"Origin": "null"},
         {"Origin": "http://127.0.0.1:1"},
         {"Origin": "http://127.0.0.1.elsewhere.example"},
@@ -288,6 +290,23 @@ async def test_our_own_page_may_call() -> None:
     async with a_master() as master:
         headers = {"Sec-Fetch-Site": "same-origin", "Origin": master.url}
         assert (await master.post("/submit", {"task": "1"}, headers)).status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "same-origin", "Origin": "https://jobs.example.org"},
+        {"Origin": "https://jobs.example.org"},
+        {"Origin": "http://jobs.example.org"},
+        {"Sec-Fetch-Site": "none"},
+    ],
+)
+async def test_our_own_page_may_call_through_a_proxy(headers: dict[str, str]) -> None:
+    """Which speaks TLS where we do not; the host is the browser's."""
+    async with a_master() as master:
+        sent = {"Host": "jobs.example.org", **headers}
+        assert (await master.post("/submit", {"task": "1"}, sent)).status == 200
+        assert (await master.call("DELETE", "/job/1", None, sent)).status == 200
 
 
 async def test_over_the_bound_of_unfinished_jobs_a_submit_is_told_when_to_come_back() -> None:

@@ -732,7 +732,7 @@ SAFEGUARDS = (
         NETWORK + "/test_clients.py::test_a_request_across_sites_is_refused",
         (
             "engine/master/handlers.py",
-            'if self.request.headers.get("Sec-Fetch-Site") == "cross-site" or origin not in (None, own):',
+            "if not self._is_by_own_page():",
             "if False:",
         ),
     ),
