@@ -367,8 +367,7 @@ class EventsHandler(BaseHandler):
         last_event_id = self.request.headers.get("Last-Event-ID")
         reader = await self.master.events.reader(last_event_id)
         self.when_closed(reader.close)
-        self.headers["Content-Type"] = "text/event-stream; charset=utf-8"
-        self.headers["Connection"] = "close"
+        self._say_what_follows()
         try:
             async for piece in reader:
                 await self.send(piece)
@@ -379,6 +378,17 @@ class EventsHandler(BaseHandler):
             reader.close()
             # A stream is the last thing on its connection: a master that drains closes it at once.
             self.close()
+
+    async def head(self) -> None:
+        """Say what a stream is announced by, without one: who only asks takes nobody's place."""
+        self._say_what_follows()
+        await self.send(b"")  # a stream has no length to tell
+        await self.finish()
+        self.close()
+
+    def _say_what_follows(self) -> None:
+        self.headers["Content-Type"] = "text/event-stream; charset=utf-8"
+        self.headers["Connection"] = "close"
 
 
 class LivezHandler(BaseHandler):

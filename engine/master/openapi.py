@@ -373,7 +373,7 @@ def document() -> Schema:
     for call in CALLS:
         path = paths.setdefault(call.path, {})
         path[call.method] = _operation(call)
-        if call.method == "get" and call.name != "follow":
+        if call.method == "get":
             path["head"] = _operation(call, head=True)
     _, components = msgspec.json.schema_components(MESSAGES, ref_template=REFERENCE)
     return {

@@ -1,5 +1,7 @@
 """Bad input, row by row: exact status, code, content type and column, and nothing of our inside."""
 
+import asyncio
+
 import pytest
 
 from tests.integration.serving import Answer, a_master, a_worker, assert_problem
@@ -217,6 +219,7 @@ async def test_a_wait_that_does_not_fit_is_refused(wait: str) -> None:
         ("/worker", {"POST"}),
         ("/worker/w", {"DELETE"}),
         ("/workers", {"GET", "HEAD"}),
+        ("/events", {"GET", "HEAD"}),
         ("/livez", {"GET", "HEAD"}),
         ("/readyz", {"GET", "HEAD"}),
     ],
@@ -258,6 +261,21 @@ async def test_head_says_what_get_says_without_the_body(path: str) -> None:
         assert (headed.status, headed.body) == (200, b"")
         for name in ("Content-Type", "Cache-Control", "Content-Length"):
             assert headed.headers.get(name) == got.headers.get(name), name
+
+
+async def test_head_of_the_events_says_what_get_begins_with_and_ends() -> None:
+    """It has no length, nor does it take one of the places for readers."""
+    async with a_master(limits__event_readers=1) as master:
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection("127.0.0.1", master.port)
+            writer.write(b"HEAD /events HTTP/1.1\r\nHost: x\r\n\r\n")
+            head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
+            writer.close()
+            assert head.startswith("HTTP/1.1 200 OK\r\n")
+            assert "Content-Type: text/event-stream; charset=utf-8\r\n" in head
+            assert "Connection: close" in head
+            assert "Content-Length" not in head
+            assert body == ""
 
 
 async def test_head_of_what_is_not_there_is_not_found() -> None:
