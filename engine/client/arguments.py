@@ -47,7 +47,10 @@ class JobIds(click.ParamType[range]):
             return value
         first, dash, last = value.partition("-")
         if value.isascii() and first.isdigit() and (last.isdigit() or not dash):
-            return range(int(first), int(last or first) + 1)
+            ids = range(int(first), int(last or first) + 1)
+            if not ids:
+                self.fail(f"{value!r} has no jobs; write {last}-{first}", param, ctx)
+            return ids
         return self.fail(
             f"{value!r} is no job; give a number like 47, or several like 12-900", param, ctx
         )

@@ -87,6 +87,13 @@ def test_jobs_are_a_number_or_a_range() -> None:
     assert (read(JobIds(), "47"), read(JobIds(), "12-14")) == (range(47, 48), range(12, 15))
 
 
+def test_jobs_from_the_last_to_the_first_are_refused() -> None:
+    """They would be none, and a script would take silence for success."""
+    with pytest.raises(click.BadParameter, match="'9-5' has no jobs; write 5-9"):
+        read(JobIds(), "9-5")
+    assert read(JobIds(), "5-5") == range(5, 6)
+
+
 @pytest.mark.parametrize("text", ["x", "1-", "1-x", "", "1.5", "\u0661"])
 def test_what_is_no_job_is_refused_with_how_jobs_are_named(text: str) -> None:
     """By numbers only."""

@@ -274,6 +274,14 @@ def test_wait_prints_answers_in_the_order_of_its_arguments(master: ScriptedMaste
     assert "job 3 failed" in result.stderr
 
 
+def test_jobs_the_wrong_way_round_are_wrong_usage(master: ScriptedMaster) -> None:
+    """Exit code 2, and the master is asked nothing."""
+    result = client(master.url, "wait", "9-5")
+    assert (result.stdout, result.exit_code) == ("", 2)
+    assert "write 5-9" in result.stderr
+    assert master.asked == []
+
+
 def test_jobs_are_fields_between_tabs_where_no_terminal_is(master: ScriptedMaster) -> None:
     """And nothing in a task can move the cursor or add a field."""
     listed = [a_job(2, 0.5) | {"task": "1\t/\x1b2"}, running(1) | {"task": "1"}]
