@@ -3,23 +3,39 @@
 Nobody holds a connection for long with half a request, or an answer by not reading it. Tornado has
 time-outs for requests alone, at the cost of two timers and a task for each; here one look a second
 finds what is waited for in vain.
+
+A request that is refused before it has been read gets its problem at once, and is the last one of
+its connection. What it still sends is read for a while and forgotten: a socket that is closed with
+something unread is reset, and the client might never see the answer. What Tornado itself gives up
+gets no problem, since it asks nobody: a head that is no HTTP or over twice its limit, bad chunks.
 """
 
 import asyncio
+import contextlib
+import re
+import socket
+import sys
 from collections.abc import Awaitable, Hashable, Mapping
+from http import HTTPStatus
+from time import time
 from typing import Generic, TypeVar
 
-from tornado.http1connection import HTTP1ServerConnection
+from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
 from tornado.httputil import (
     HTTPConnection,
     HTTPHeaders,
+    HTTPInputError,
     HTTPMessageDelegate,
     HTTPServerConnectionDelegate,
     RequestStartLine,
     ResponseStartLine,
+    format_timestamp,
 )
-from tornado.iostream import IOStream
+from tornado.iostream import IOStream, StreamClosedError
+
+from engine.messages import Problem, encode
+from engine.web import PROBLEM_TYPE, RequestRefused, quoted
 
 Connection = TypeVar("Connection", bound=Hashable)
 
@@ -27,6 +43,10 @@ BACKLOG = 4096  # connections that wait to be accepted
 MAX_HEADER_BYTES = 16 * 1024
 BODY_S = 10.0  # that a client may take to send one
 READER_S = 15.0  # for a client to take more of an answer, in which none of it leaves
+REST_S = 10.0  # for which it may go on after it has been refused
+LONGEST_LENGTH = 18  # digits: no body has so many bytes
+MAX_REST_BYTES = 64 * 1024 * 1024  # and how much it may send in them
+PIECE_BYTES = 64 * 1024
 LOOK_EVERY_S = 1.0
 
 
@@ -47,6 +67,10 @@ class Waits(Generic[Connection]):
     def for_body(self, connection: Connection, now: float) -> None:
         """Wait for its body."""
         self._due[connection] = now + self._body_s
+
+    def for_rest(self, connection: Connection, now: float) -> None:
+        """Wait until it has noticed that it is refused."""
+        self._due[connection] = now + REST_S
 
     def over(self, connection: Connection) -> None:
         """Wait no more: the request is there, or will never be."""
@@ -70,34 +94,141 @@ _Waits = Waits[HTTP1ServerConnection]
 
 
 class _Awaited(HTTPMessageDelegate):
-    """A request on its way, which tells how far it has come."""
+    """A request on its way: how far it has come, and whether it may come at all."""
 
     def __init__(
-        self, request: HTTPMessageDelegate, connection: HTTP1ServerConnection, waits: _Waits
+        self,
+        request: HTTPMessageDelegate,
+        http: HTTP1Connection,
+        connection: HTTP1ServerConnection,
+        waits: _Waits,
+        max_body_bytes: int,
     ) -> None:
         self._request = request
+        self._http = http
         self._connection = connection
         self._waits = waits
+        self._max_body_bytes = max_body_bytes
+        self._method = ""
+        self._received = 0
+        self._is_refused = False
         self.data_received = request.data_received  # type: ignore[method-assign]
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
+        assert isinstance(start_line, RequestStartLine)  # noqa: S101  # this is a server
+        self._method = start_line.method
         self._waits.for_body(self._connection, asyncio.get_running_loop().time())
-        return self._request.headers_received(start_line, headers)
+        try:
+            self._look_at(start_line, headers)
+            return self._request.headers_received(start_line, headers)
+        except RequestRefused as refusal:
+            return self._refuse_unread(refusal)
+        except HTTPInputError as error:
+            what = f"mend what HTTP does not allow and send it again: {quoted(str(error))}"
+            return self._refuse_unread(_bad_request(what))
 
     def finish(self) -> None:
+        if self._is_refused:
+            self._connection.stream.close()
+            return
         self._waits.over(self._connection)
         self._request.finish()
 
     def on_connection_close(self) -> None:
         self._waits.over(self._connection)
+        if not self._is_refused:
+            self._request.on_connection_close()
+
+    def _look_at(self, start_line: RequestStartLine, headers: HTTPHeaders) -> None:
+        size = len(start_line.path) + sum(len(name) + len(text) for name, text in headers.get_all())
+        if size > MAX_HEADER_BYTES:
+            raise RequestRefused(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "too_large",
+                f"path and headers may have {MAX_HEADER_BYTES} bytes together; send shorter ones",
+            )
+        length = headers.get("Content-Length")
+        if "Transfer-Encoding" in headers:
+            if length is not None or headers["Transfer-Encoding"].lower() != "chunked":
+                raise _bad_request("send a body either with its Content-Length or as plain chunks")
+            self._http.set_max_body_size(sys.maxsize)  # counted here, so that it can be told
+            self.data_received = self._count  # type: ignore[method-assign]
+        elif length is not None:
+            if not re.fullmatch("[0-9]+", length):
+                raise _bad_request("Content-Length should be one whole number of bytes")
+            if len(length) > LONGEST_LENGTH or int(length) > self._max_body_bytes:
+                raise self._too_large()
+
+    def _too_large(self) -> RequestRefused:
+        return RequestRefused(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "too_large",
+            f"a body may have {self._max_body_bytes} bytes; send less in one request",
+        )
+
+    def _count(self, chunk: bytes) -> Awaitable[None] | None:
+        self._received += len(chunk)
+        if self._received <= self._max_body_bytes:
+            return self._request.data_received(chunk)
+        self._refuse_midway(self._too_large())
+        return None
+
+    async def _refuse_unread(self, refusal: RequestRefused) -> None:
+        stream = self._http.detach()  # Tornado reads and serves no more of it
+        self._waits.for_rest(self._connection, asyncio.get_running_loop().time())
+        rest = MAX_REST_BYTES
+        with contextlib.suppress(StreamClosedError):
+            _say_last(stream, refusal, self._method)
+            while rest > 0:
+                rest -= len(await stream.read_bytes(PIECE_BYTES, partial=True))
+                await asyncio.sleep(0)
+        stream.close()
+
+    def _refuse_midway(self, refusal: RequestRefused) -> None:
+        self._is_refused = True
+        self._received = 0
+        self.data_received = self._forget  # type: ignore[method-assign]
+        self._waits.for_rest(self._connection, asyncio.get_running_loop().time())
         self._request.on_connection_close()
+        with contextlib.suppress(StreamClosedError):
+            _say_last(self._connection.stream, refusal, self._method)
+
+    def _forget(self, chunk: bytes) -> None:
+        self._received += len(chunk)
+        if self._received > MAX_REST_BYTES:
+            self._connection.stream.close()
+
+
+def _bad_request(detail: str) -> RequestRefused:
+    return RequestRefused(HTTPStatus.BAD_REQUEST, "invalid_request", detail)
+
+
+def _say_last(stream: IOStream, refusal: RequestRefused, method: str) -> None:
+    """Answer with a problem, and nothing after it."""
+    status = refusal.status
+    body = encode(Problem(status.phrase, status.value, refusal.code, refusal.detail))
+    headers = {
+        "Date": format_timestamp(time()),
+        "Content-Type": PROBLEM_TYPE,
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+    }
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}"]
+    lines += [f"{name}: {text}" for name, text in headers.items()]
+    stream.write("\r\n".join([*lines, "", ""]).encode() + (b"" if method == "HEAD" else body))
+    if stream.writing():  # to one that reads nothing
+        stream.close()
+        return
+    with contextlib.suppress(OSError):
+        stream.socket.shutdown(socket.SHUT_WR)
 
 
 class BoundedServer(HTTPServer):
     """An HTTP server that closes connections: those over a bound, and those waited for in vain."""
 
+    max_body_bytes: int
     max_connections: int
     waits: _Waits
     _looking: asyncio.TimerHandle | None = None
@@ -116,8 +247,10 @@ class BoundedServer(HTTPServer):
     ) -> HTTPMessageDelegate:
         """Wait for a request."""
         assert isinstance(server_conn, HTTP1ServerConnection)  # noqa: S101  # Tornado's only one
+        assert isinstance(request_conn, HTTP1Connection)  # noqa: S101  # and its only one
         self.waits.for_request(server_conn, asyncio.get_running_loop().time())
-        return _Awaited(super().start_request(server_conn, request_conn), server_conn, self.waits)
+        request = super().start_request(server_conn, request_conn)
+        return _Awaited(request, request_conn, server_conn, self.waits, self.max_body_bytes)
 
     def on_close(self, server_conn: object) -> None:
         """Forget a connection."""
@@ -163,10 +296,11 @@ def server(
     bounded = BoundedServer(
         served,
         max_body_size=max_body_bytes,
-        max_buffer_size=max_body_bytes + MAX_HEADER_BYTES,
-        max_header_size=MAX_HEADER_BYTES,
+        max_buffer_size=max_body_bytes + 2 * MAX_HEADER_BYTES,
+        max_header_size=2 * MAX_HEADER_BYTES,  # over its own limit, it tells the client nothing
     )
     bounded.conn_params.header_timeout = None  # `Waits` knows
+    bounded.max_body_bytes = max_body_bytes
     bounded.max_connections = max_connections
     bounded.waits = Waits(idle_s, body_s, reader_s)
     return bounded

@@ -62,11 +62,13 @@ TEXT: Schema = {"type": "string"}
 
 # Which problems any call of a kind may be answered with: status -> codes.
 Problems = Mapping[HTTPStatus, tuple[str, ...]]
-EVERYWHERE: Problems = {HTTPStatus.FORBIDDEN: ("cross_site",)}
-BODY: Problems = {
-    HTTPStatus.BAD_REQUEST: ("invalid_json", "invalid_request"),
+EVERYWHERE: Problems = {
+    HTTPStatus.BAD_REQUEST: ("invalid_request",),
+    HTTPStatus.FORBIDDEN: ("cross_site",),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("too_large",),
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: ("too_large",),
 }
+BODY: Problems = {HTTPStatus.BAD_REQUEST: ("invalid_json",)}
 NO_JOB: Problems = {HTTPStatus.NOT_FOUND: ("job_not_found",)}
 STORE: Problems = {HTTPStatus.SERVICE_UNAVAILABLE: ("storage_unavailable",)}
 PARAMETERS: Problems = {HTTPStatus.BAD_REQUEST: ("invalid_parameter",)}

@@ -88,6 +88,7 @@ NEIGHBOURS = {
     ("engine.trace", "engine.fusion"),
     ("engine.transport", "engine.transfers"),
     ("engine.web", "engine.site"),
+    ("engine.server", "engine.web"),
     ("engine.dispatcher", "engine.calls"),
     ("engine.standing", "engine.latency"),
     ("engine.admission", "engine.plan"),
