@@ -41,10 +41,12 @@ Connection = TypeVar("Connection", bound=Hashable)
 
 BACKLOG = 4096  # connections that wait to be accepted
 MAX_HEADER_BYTES = 16 * 1024
-BODY_S = 10.0  # that a client may take to send one
+BODY_S = 10.0  # that a client may pause in one, and the first of which no rate is asked
+LEAST_BYTES_PER_S = 10_000  # after them: a byte now and then holds no connection
 READER_S = 15.0  # for a client to take more of an answer, in which none of it leaves
 REST_S = 10.0  # for which it may go on after it has been refused
 LONGEST_LENGTH = 18  # digits: no body has so many bytes
+SLOW_REST_S = 2.0  # the same, after it has been too slow
 MAX_REST_BYTES = 64 * 1024 * 1024  # and how much it may send in them
 PIECE_BYTES = 64 * 1024
 LOOK_EVERY_S = 1.0
@@ -64,30 +66,34 @@ class Waits(Generic[Connection]):
         """Wait for the head of a request."""
         self._due[connection] = now + self._idle_s
 
-    def for_body(self, connection: Connection, now: float) -> None:
-        """Wait for its body."""
-        self._due[connection] = now + self._body_s
+    def for_body(self, connection: Connection, now: float, began: float, received: int) -> None:
+        """Wait for more of its body, of which so many bytes have come since it began."""
+        in_time = began + received / LEAST_BYTES_PER_S
+        self._due[connection] = self._body_s + min(now, in_time)
 
-    def for_rest(self, connection: Connection, now: float) -> None:
+    def for_rest(self, connection: Connection, now: float, rest_s: float) -> None:
         """Wait until it has noticed that it is refused."""
-        self._due[connection] = now + REST_S
+        self._due[connection] = now + rest_s
 
     def over(self, connection: Connection) -> None:
         """Wait no more: the request is there, or will never be."""
         self._due.pop(connection, None)
 
-    def for_readers(self, leaving: Mapping[Connection, int], now: float) -> None:
-        """Wait for more to leave, where some of an answer has not: tell the bytes that have."""
+    def stuck(self, leaving: Mapping[Connection, int], now: float) -> list[Connection]:
+        """Return those that take nothing of an answer: tell whose waits, and the bytes that left.
+
+        Each is given its time from when this is first asked with as many of them.
+        """
         before, self._leaving = self._leaving, {}
         for connection, count in leaving.items():
             count_before, due = before.get(connection, (-1, now))
             is_stuck = count == count_before
             self._leaving[connection] = (count, due if is_stuck else now + self._reader_s)
+        return [connection for connection, (_, due) in self._leaving.items() if due <= now]
 
     def in_vain(self, now: float) -> list[Connection]:
         """Return what has been waited for long enough."""
-        readers = [connection for connection, (_, due) in self._leaving.items() if due <= now]
-        return readers + [connection for connection, due in self._due.items() if due <= now]
+        return [connection for connection, due in self._due.items() if due <= now]
 
 
 _Waits = Waits[HTTP1ServerConnection]
@@ -110,24 +116,41 @@ class _Awaited(HTTPMessageDelegate):
         self._waits = waits
         self._max_body_bytes = max_body_bytes
         self._method = ""
+        self._began = 0.0
         self._received = 0
+        self._is_in_body = False
         self._is_refused = False
-        self.data_received = request.data_received  # type: ignore[method-assign]
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
         assert isinstance(start_line, RequestStartLine)  # noqa: S101  # this is a server
         self._method = start_line.method
-        self._waits.for_body(self._connection, asyncio.get_running_loop().time())
+        self._began = now = asyncio.get_running_loop().time()
+        self._waits.for_body(self._connection, now, now, 0)
         try:
             self._look_at(start_line, headers)
-            return self._request.headers_received(start_line, headers)
+            taken = self._request.headers_received(start_line, headers)
         except RequestRefused as refusal:
             return self._refuse_unread(refusal)
         except HTTPInputError as error:
             what = f"mend what HTTP does not allow and send it again: {quoted(str(error))}"
             return self._refuse_unread(_bad_request(what))
+        self._is_in_body = True
+        return taken
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        self._received += len(chunk)
+        if self._is_refused:
+            if self._received > MAX_REST_BYTES:
+                self._connection.stream.close()
+            return None
+        if self._received > self._max_body_bytes:
+            self._refuse_midway(self._too_large(), REST_S)
+            return None
+        now = asyncio.get_running_loop().time()
+        self._waits.for_body(self._connection, now, self._began, self._received)
+        return self._request.data_received(chunk)
 
     def finish(self) -> None:
         if self._is_refused:
@@ -140,6 +163,21 @@ class _Awaited(HTTPMessageDelegate):
         self._waits.over(self._connection)
         if not self._is_refused:
             self._request.on_connection_close()
+
+    def give_up(self) -> None:
+        """Wait no more for what does not come; in the middle of a body say why."""
+        if self._is_in_body and not self._is_refused:
+            self._refuse_midway(
+                RequestRefused(
+                    HTTPStatus.REQUEST_TIMEOUT,
+                    "too_slow",
+                    f"a body should come with no pause of {BODY_S:g} s, and in the long run at"
+                    f" {LEAST_BYTES_PER_S} bytes a second; send it again, faster or in parts",
+                ),
+                SLOW_REST_S,
+            )
+        else:
+            self._connection.stream.close()
 
     def _look_at(self, start_line: RequestStartLine, headers: HTTPHeaders) -> None:
         size = len(start_line.path) + sum(len(name) + len(text) for name, text in headers.get_all())
@@ -154,7 +192,6 @@ class _Awaited(HTTPMessageDelegate):
             if length is not None or headers["Transfer-Encoding"].lower() != "chunked":
                 raise _bad_request("send a body either with its Content-Length or as plain chunks")
             self._http.set_max_body_size(sys.maxsize)  # counted here, so that it can be told
-            self.data_received = self._count  # type: ignore[method-assign]
         elif length is not None:
             if not re.fullmatch("[0-9]+", length):
                 raise _bad_request("Content-Length should be one whole number of bytes")
@@ -168,16 +205,9 @@ class _Awaited(HTTPMessageDelegate):
             f"a body may have {self._max_body_bytes} bytes; send less in one request",
         )
 
-    def _count(self, chunk: bytes) -> Awaitable[None] | None:
-        self._received += len(chunk)
-        if self._received <= self._max_body_bytes:
-            return self._request.data_received(chunk)
-        self._refuse_midway(self._too_large())
-        return None
-
     async def _refuse_unread(self, refusal: RequestRefused) -> None:
         stream = self._http.detach()  # Tornado reads and serves no more of it
-        self._waits.for_rest(self._connection, asyncio.get_running_loop().time())
+        self._waits.for_rest(self._connection, asyncio.get_running_loop().time(), REST_S)
         rest = MAX_REST_BYTES
         with contextlib.suppress(StreamClosedError):
             _say_last(stream, refusal, self._method)
@@ -186,19 +216,13 @@ class _Awaited(HTTPMessageDelegate):
                 await asyncio.sleep(0)
         stream.close()
 
-    def _refuse_midway(self, refusal: RequestRefused) -> None:
+    def _refuse_midway(self, refusal: RequestRefused, rest_s: float) -> None:
         self._is_refused = True
         self._received = 0
-        self.data_received = self._forget  # type: ignore[method-assign]
-        self._waits.for_rest(self._connection, asyncio.get_running_loop().time())
+        self._waits.for_rest(self._connection, asyncio.get_running_loop().time(), rest_s)
         self._request.on_connection_close()
         with contextlib.suppress(StreamClosedError):
             _say_last(self._connection.stream, refusal, self._method)
-
-    def _forget(self, chunk: bytes) -> None:
-        self._received += len(chunk)
-        if self._received > MAX_REST_BYTES:
-            self._connection.stream.close()
 
 
 def _bad_request(detail: str) -> RequestRefused:
@@ -220,9 +244,9 @@ def _say_last(stream: IOStream, refusal: RequestRefused, method: str) -> None:
     stream.write("\r\n".join([*lines, "", ""]).encode() + (b"" if method == "HEAD" else body))
     if stream.writing():  # to one that reads nothing
         stream.close()
-        return
-    with contextlib.suppress(OSError):
-        stream.socket.shutdown(socket.SHUT_WR)
+    if not stream.closed():
+        with contextlib.suppress(OSError):
+            stream.socket.shutdown(socket.SHUT_WR)
 
 
 class BoundedServer(HTTPServer):
@@ -231,6 +255,7 @@ class BoundedServer(HTTPServer):
     max_body_bytes: int
     max_connections: int
     waits: _Waits
+    requests: dict[HTTP1ServerConnection, _Awaited]  # the latest one of each connection
     _looking: asyncio.TimerHandle | None = None
 
     def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
@@ -250,12 +275,15 @@ class BoundedServer(HTTPServer):
         assert isinstance(request_conn, HTTP1Connection)  # noqa: S101  # and its only one
         self.waits.for_request(server_conn, asyncio.get_running_loop().time())
         request = super().start_request(server_conn, request_conn)
-        return _Awaited(request, request_conn, server_conn, self.waits, self.max_body_bytes)
+        awaited = _Awaited(request, request_conn, server_conn, self.waits, self.max_body_bytes)
+        self.requests[server_conn] = awaited
+        return awaited
 
     def on_close(self, server_conn: object) -> None:
         """Forget a connection."""
         assert isinstance(server_conn, HTTP1ServerConnection)  # noqa: S101  # as above
         self.waits.over(server_conn)
+        self.requests.pop(server_conn, None)
         super().on_close(server_conn)
 
     def _look_later(self) -> None:
@@ -264,8 +292,9 @@ class BoundedServer(HTTPServer):
     def _look(self) -> None:
         self._looking = None
         now = asyncio.get_running_loop().time()
-        self.waits.for_readers(self._leaving(), now)
         for connection in self.waits.in_vain(now):
+            self.requests[connection].give_up()
+        for connection in self.waits.stuck(self._leaving(), now):
             connection.stream.close()
         if self._connections:
             self._look_later()
@@ -290,8 +319,8 @@ def server(
 ) -> BoundedServer:
     """Return a server for what is to be served, a site of ours or an application of Tornado's.
 
-    It waits `idle_s` for a request, `body_s` for the rest of it, and `reader_s` for a client to
-    take more of an answer.
+    It waits `idle_s` for a request, `body_s` for each further piece of it, and `reader_s` for a
+    client to take more of an answer.
     """
     bounded = BoundedServer(
         served,
@@ -303,4 +332,5 @@ def server(
     bounded.max_body_bytes = max_body_bytes
     bounded.max_connections = max_connections
     bounded.waits = Waits(idle_s, body_s, reader_s)
+    bounded.requests = {}
     return bounded

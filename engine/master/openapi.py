@@ -65,6 +65,7 @@ Problems = Mapping[HTTPStatus, tuple[str, ...]]
 EVERYWHERE: Problems = {
     HTTPStatus.BAD_REQUEST: ("invalid_request",),
     HTTPStatus.FORBIDDEN: ("cross_site",),
+    HTTPStatus.REQUEST_TIMEOUT: ("too_slow",),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("too_large",),
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: ("too_large",),
 }

@@ -1,7 +1,7 @@
 """How long each connection is waited for; that it is closed then: tests/integration."""
 
 from engine.master.app import IDLE_CONNECTION_S
-from engine.server import BODY_S, READER_S, Waits
+from engine.server import BODY_S, LEAST_BYTES_PER_S, LOOK_EVERY_S, READER_S, SLOW_REST_S, Waits
 
 
 def test_each_part_of_a_request_has_its_own_time() -> None:
@@ -9,10 +9,29 @@ def test_each_part_of_a_request_has_its_own_time() -> None:
     waits: Waits[str] = Waits(15.0, 10.0, 20.0)
     waits.for_request("a", 100.0)
     waits.for_request("b", 100.0)
-    waits.for_body("b", 114.0)
+    waits.for_body("b", 114.0, 114.0, 0)
     assert waits.in_vain(114.9) == []
     assert waits.in_vain(115.0) == ["a"]
     assert waits.in_vain(124.0) == ["a", "b"]
+
+
+def test_a_body_may_take_long_as_long_as_it_comes() -> None:
+    """A megabyte over a slow line: each piece is waited for anew."""
+    waits: Waits[str] = Waits(15.0, 10.0, 20.0)
+    for second in range(100):
+        waits.for_body("a", 100.0 + second, 100.0, second * 60_000)
+        assert waits.in_vain(109.9 + second) == []
+        assert waits.in_vain(110.0 + second) == ["a"]
+
+
+def test_a_body_that_comes_too_slowly_is_not_waited_for() -> None:
+    """A byte every nine seconds makes no pause of ten, and would go on for ever."""
+    waits: Waits[str] = Waits(15.0, 10.0, 20.0)
+    waits.for_body("a", 109.0, 100.0, 1)
+    assert waits.in_vain(111.0) == ["a"]
+    waits.for_body("b", 200.0, 100.0, 50 * LEAST_BYTES_PER_S)
+    assert "b" not in waits.in_vain(159.9)
+    assert "b" in waits.in_vain(160.0)
 
 
 def test_what_has_come_or_will_never_come_is_not_waited_for() -> None:
@@ -27,18 +46,15 @@ def test_what_has_come_or_will_never_come_is_not_waited_for() -> None:
 def test_slow_clients_do_not_pile_up_at_a_master() -> None:
     """Seconds, where Tornado would wait for an hour, and for ever for half a body."""
     assert 0 < IDLE_CONNECTION_S <= 15
-    assert 0 < BODY_S <= 10
+    assert 0 < BODY_S + SLOW_REST_S + 2 * LOOK_EVERY_S <= 15
     assert 0 < READER_S <= 15
 
 
 def test_a_client_is_waited_for_as_long_as_it_takes_more_of_an_answer() -> None:
     """However slowly; one that has taken all of it, or has gone, is waited for no more."""
     waits: Waits[str] = Waits(15.0, 10.0, 20.0)
-    waits.for_readers({"slow": 100, "stuck": 100, "done": 100}, 0.0)
-    waits.for_readers({"slow": 101, "stuck": 100}, 19.0)
-    assert waits.in_vain(19.9) == []
-    waits.for_readers({"slow": 101, "stuck": 100, "done": 100}, 20.0)
-    assert waits.in_vain(20.0) == ["stuck"]
-    waits.for_readers({"slow": 101, "done": 100}, 38.9)
-    assert waits.in_vain(38.9) == []
-    assert waits.in_vain(39.0) == ["slow"]
+    assert waits.stuck({"slow": 100, "stuck": 100, "done": 100}, 0.0) == []
+    assert waits.stuck({"slow": 101, "stuck": 100}, 19.0) == []
+    assert waits.stuck({"slow": 101, "stuck": 100, "done": 100}, 20.0) == ["stuck"]
+    assert waits.stuck({"slow": 101, "done": 100}, 38.9) == []
+    assert waits.stuck({"slow": 101}, 39.0) == ["slow"]
