@@ -7,9 +7,10 @@ more than `LONGEST_QUOTE` characters of what somebody sent.
 
 import hmac
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import NoReturn, TypeVar
+from typing import ClassVar, NoReturn, TypeVar
 
 import msgspec
 from tornado.httputil import HTTPHeaders
@@ -25,6 +26,20 @@ Message = TypeVar("Message")
 
 PROBLEM_TYPE = "application/problem+json"
 LONGEST_QUOTE = 80
+
+# The types of JSON, in msgspec's words and in ours.
+_GOT = {
+    "str": "text",
+    "int": "a number",
+    "float": "a number with a fraction",
+    "bool": "true or false",
+    "null": "null",
+    "array": "an array",
+    "object": "an object",
+}
+_EXPECTED = {**_GOT, "int": "a whole number", "float": "a number"}
+_WRONG_TYPE = re.compile(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `\$([^`]*)`)?")
+_HALF_A_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 
 
 class RequestRefused(ExecutorError):
@@ -43,6 +58,8 @@ class RequestRefused(ExecutorError):
 class ApiHandler(Handler):
     """A handler that reads messages, responds with messages, and tells problems."""
 
+    wanted: ClassVar[str] = "JSON"  # for a body; where one is read, an example of it
+
     def read(self, reader: Reader[Message]) -> Message:
         """Return the body as a message. Raises `RequestRefused`."""
         body = self.request.body
@@ -51,10 +68,10 @@ class ApiHandler(Handler):
         except msgspec.ValidationError as error:
             refuse_what_is_no_json(body)
             raise RequestRefused(
-                HTTPStatus.BAD_REQUEST, self.code_for(str(error)), str(error)
+                HTTPStatus.BAD_REQUEST, self.code_for(str(error)), _violation_told(str(error))
             ) from None
         except (ValueError, RecursionError) as error:
-            raise _invalid_json(error) from None
+            raise _invalid_json(body, error, self.wanted) from None
 
     def code_for(self, _violation: str) -> str:
         """Return the stable code for JSON of the wrong shape."""
@@ -143,13 +160,40 @@ def refuse_what_is_no_json(body: bytes) -> None:
     try:
         msgspec.json.decode(body)
     except (ValueError, RecursionError) as error:
-        raise _invalid_json(error) from None
+        raise _invalid_json(body, error) from None
 
 
-def _invalid_json(error: Exception) -> RequestRefused:
-    return RequestRefused(
-        HTTPStatus.BAD_REQUEST, "invalid_json", f"the body must be JSON in UTF-8: {error}"
-    )
+def _invalid_json(body: bytes, error: Exception, wanted: str = "JSON") -> RequestRefused:
+    return RequestRefused(HTTPStatus.BAD_REQUEST, "invalid_json", _why_no_json(body, error, wanted))
+
+
+def _why_no_json(body: bytes, error: Exception, wanted: str) -> str:
+    told = str(error)
+    if not body:
+        return f"the body is empty; send {wanted}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"the body must be JSON in UTF-8; its byte {error.start + 1} is not UTF-8"
+    if isinstance(error, RecursionError):
+        return "the body is nested too deeply; send it with fewer arrays or objects in one another"
+    if "surrogate" in told or _HALF_A_PAIR.search(body):
+        return "the body has half of a surrogate pair (\\ud800 to \\udfff); send whole characters"
+    if "truncated" in told:
+        return "the body must be JSON in UTF-8, and whole: it ends too early"
+    return f"the body must be JSON in UTF-8: {told}"
+
+
+def _violation_told(violation: str) -> str:
+    """Return what msgspec says of a value of the wrong type in words for people."""
+    found = _WRONG_TYPE.fullmatch(violation)
+    if found is None:
+        return violation
+    expected, got, place = found.groups()
+    kinds = [_EXPECTED.get(kind, kind) for kind in expected.split(" | ")]
+    if "float" in expected:
+        kinds.remove(_EXPECTED["int"])
+    wanted = " or ".join(kinds)
+    where = (place or "").removeprefix(".") or "the body"
+    return f"{where} should be {wanted}, not {_GOT.get(got, got)}"
 
 
 def quoted(text: str) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from http import HTTPStatus
+from urllib.parse import quote
 
 from msgspec import Struct
 from tornado.httputil import HTTPServerRequest
@@ -104,7 +105,7 @@ class BaseHandler(ApiHandler):
         try:
             return values[-1].decode().strip()
         except UnicodeDecodeError:
-            raise _invalid_parameter(name, repr(values[-1]), "UTF-8 text") from None
+            raise _invalid_parameter(name, quote(values[-1]), "text in UTF-8") from None
 
     def wait_s(self) -> float | None:
         """Return how long the client wants to wait for the job, `None` if it does not."""
@@ -143,6 +144,8 @@ def job_id_of(text: str) -> JobId:
 class SubmitHandler(BaseHandler):
     """`POST /submit`."""
 
+    wanted = '{"task": "1+2"}'
+
     def code_for(self, violation: str) -> str:
         """Tell a task that is no text from a body that is no submission."""
         return "invalid_task" if "`$.task" in violation else super().code_for(violation)
@@ -160,7 +163,7 @@ class SubmitHandler(BaseHandler):
             await self._many(submission.tasks)
         else:
             raise RequestRefused(
-                HTTPStatus.BAD_REQUEST, "invalid_task", 'say what to compute: {"task": "1+2"}'
+                HTTPStatus.BAD_REQUEST, "invalid_task", f"say what to compute: {self.wanted}"
             )
 
     async def _one(self, task: str) -> None:
@@ -323,6 +326,8 @@ class WorkerHandler(BaseHandler):
 
 class AnnounceHandler(WorkerHandler):
     """`POST /worker`."""
+
+    wanted = '{"worker_name": "w1"}'
 
     async def post(self) -> None:
         """Take a worker's announcement."""

@@ -78,6 +78,8 @@ class WorkerHandler(ApiHandler):
 class ComputeHandler(WorkerHandler):
     """`POST /compute`. Each is counted as a call in hand: `finish` comes for it, always."""
 
+    wanted = '{"operation": "sum", "op1": 1, "op2": 2}'
+
     def __init__(self, request: HTTPServerRequest, state: WorkerState) -> None:
         super().__init__(request, state)
         state.begin()

@@ -48,6 +48,70 @@ async def test_what_is_no_json_is_refused_by_a_worker(body: bytes) -> None:
         assert_problem(await worker.post("/compute", body), 400, "invalid_json")
 
 
+IN_WORDS = {
+    "empty": (b"", 'the body is empty; send {"task": "1+2"}'),
+    "cut off": (b'{"task": "1', "the body must be JSON in UTF-8, and whole: it ends too early"),
+    "Latin-1": (b'{"task": "1\xd7"}', "the body must be JSON in UTF-8; its byte 12 is not UTF-8"),
+    "deep": (
+        b"[" * 100_000,
+        "the body is nested too deeply; send it with fewer arrays or objects in one another",
+    ),
+    "first half of a pair": (
+        b'{"task": "\\ud800"}',
+        "the body has half of a surrogate pair (\\ud800 to \\udfff); send whole characters",
+    ),
+    "second half of a pair": (
+        b'{"task": "\\udc00+1"}',
+        "the body has half of a surrogate pair (\\ud800 to \\udfff); send whole characters",
+    ),
+    "whole pair, cut off": (
+        b'{"task": "\\ud83d\\ude00',
+        "the body must be JSON in UTF-8, and whole: it ends too early",
+    ),
+    "number": (b'{"task": 1}', "task should be text, not a number"),
+    "null": (b'{"task": null}', "task should be text, not null"),
+    "no array": (b'{"tasks": "1"}', "tasks should be an array, not text"),
+    "number among many": (
+        b'{"tasks": ["1", 1.5]}',
+        "tasks[1] should be text, not a number with a fraction",
+    ),
+    "array": (b"[]", "the body should be an object, not an array"),
+}
+
+
+@pytest.mark.parametrize(("body", "detail"), IN_WORDS.values(), ids=IN_WORDS)
+async def test_what_is_wrong_with_a_body_is_told_in_words_for_people(
+    body: bytes, detail: str
+) -> None:
+    """Not in those of the library that reads it."""
+    async with a_master() as master:
+        assert (await master.post("/submit", body)).json["detail"] == detail
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"", 'the body is empty; send {"operation": "sum", "op1": 1, "op2": 2}'),
+        (b'{"operation": "sum", "op1": "1", "op2": 2}', "op1 should be a number or an object"),
+        (b'[{"operation": 1, "op1": 1, "op2": 2}]', "[0].operation should be text, not a number"),
+        (b"1", "the body should be an object or an array, not a number"),
+    ],
+)
+async def test_what_is_wrong_with_a_question_is_told_in_words_for_people(
+    body: bytes, detail: str
+) -> None:
+    """By the same table."""
+    async with a_worker() as worker:
+        assert (await worker.post("/compute", body)).json["detail"].startswith(detail)
+
+
+async def test_a_parameter_that_is_no_text_is_quoted_as_it_was_sent() -> None:
+    """Not as Python would write it."""
+    async with a_master() as master:
+        told = (await master.get("/jobs?limit=%ff")).json["detail"]
+        assert told == "limit=%FF should be text in UTF-8"
+
+
 @pytest.mark.parametrize(
     ("body", "error"),
     [
