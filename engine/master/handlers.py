@@ -119,13 +119,17 @@ class BaseHandler(ApiHandler):
         return float(text)
 
     def _preferred_wait_s(self) -> float | None:
+        # As RFC 7240 has it: names in any case, blanks around `=`, values quoted or not.
         preferred = re.search(
-            r"(?:^|[,;\s])wait=([0-9]{1,6})(?:$|[,;\s])", self.request.headers.get("Prefer", "")
+            r"(?:^|[,;\s])wait[ \t]*=[ \t]*(\"?)([0-9]{1,6})\1(?:$|[,;\s])",
+            self.request.headers.get("Prefer", ""),
+            re.IGNORECASE,
         )
         if preferred is None:
             return None
-        self.headers["Preference-Applied"] = f"wait={preferred[1]}"
-        return min(float(preferred[1]), LONGEST_WAIT_S)
+        wait_s = min(int(preferred[2]), int(LONGEST_WAIT_S))
+        self.headers["Preference-Applied"] = f"wait={wait_s}"
+        return float(wait_s)
 
 
 def _invalid_parameter(name: str, text: str, wanted: str) -> RequestRefused:
