@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -13,10 +14,19 @@ from hypothesis import strategies as st
 from engine.errors import ExpressionError
 from engine.expression.parser import parse
 from engine.master import app
-from engine.master.openapi import ANNOUNCED, EXPRESSION, SUBMISSION, document, encoded
+from engine.master.openapi import (
+    ANNOUNCED,
+    CALLS,
+    EVERYWHERE,
+    EXPRESSION,
+    SUBMISSION,
+    document,
+    encoded,
+)
 from engine.messages import Announcement, Submission
 from tests.expressions import random_expression
 
+ROOT = Path(__file__).resolve().parents[2]
 ROUTES = [*app.PUBLIC, *app.DASHBOARD, *app.PRIVATE]
 
 
@@ -96,6 +106,21 @@ def test_every_link_leads_to_a_call_and_gives_it_a_parameter_that_it_has() -> No
     for link in links:
         names = {parameter["name"] for parameter in calls[link["operationId"]]["parameters"]}
         assert set(link["parameters"]) <= names
+
+
+def test_every_code_that_a_client_may_be_answered_with_is_in_the_list_for_people() -> None:
+    """Programs rely on them: who writes one reads docs/using.md."""
+    page = (ROOT / "docs/using.md").read_text()
+    (listed,) = re.findall(r"^\*\*Errors\*\* .*?\n\n", page, re.MULTILINE | re.DOTALL)
+    problems = [
+        codes
+        for call in CALLS
+        if call.tag == "clients"
+        for kind in (EVERYWHERE, *call.problems)
+        for codes in kind.values()
+    ]
+    told = set(re.findall("`([a-z_]+)`", listed))
+    assert {code for codes in problems for code in codes} - told == set()
 
 
 @pytest.mark.parametrize("seed", range(300))
