@@ -179,6 +179,10 @@ class SubmitHandler(BaseHandler):
             self.respond(JobStatus.of(await self.engine.wait(job.job_id, wait_s)))
 
     async def _many(self, tasks: list[str]) -> None:
+        wait = self.parameter("wait")
+        if wait is not None:
+            wanted = "left out, being for one task: ask each job with /job/{id}?wait="
+            raise _invalid_parameter("wait", wait, wanted)
         most = self.master.settings.limits.tasks_per_submit
         if len(tasks) > most:
             raise RequestRefused(

@@ -205,7 +205,8 @@ CALLS = (
         "post",
         "/submit",
         "submit",
-        "Submit a task, or many. With `wait`, one task is answered as `/job/{job_id}` answers.",
+        "Submit a task, or many. With `wait`, one task is answered as `/job/{job_id}` answers;"
+        " many are refused with it.",
         {"anyOf": [_ref(Submitted), _ref(JobStatus), SUBMITTED_MANY]},
         parameters=(WAIT, PREFER, KEY, TRACE_PARENT),
         body=SUBMISSION,

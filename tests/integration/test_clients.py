@@ -115,6 +115,24 @@ async def test_no_task_at_all_is_an_empty_answer() -> None:
         assert (await master.post("/submit", {"tasks": []})).json == {"jobs": []}
 
 
+@pytest.mark.parametrize("wait", ["5", "abc"])
+async def test_a_wait_for_many_tasks_is_refused(wait: str) -> None:
+    """It is for one job: nobody is to believe that it was applied. And nothing is submitted."""
+    async with a_master() as master:
+        answer = await master.post(f"/submit?wait={wait}", {"tasks": ["1+1", "2+2"]})
+        assert_problem(answer, 400, "invalid_parameter")
+        assert "/job/{id}?wait=" in answer.json["detail"]
+        assert (await master.get("/jobs")).json == []
+
+
+async def test_a_preference_to_wait_for_many_tasks_is_not_said_to_be_applied() -> None:
+    """It is no demand."""
+    async with a_master() as master:
+        answer = await master.post("/submit", {"tasks": ["1+1"]}, {"Prefer": "wait=5"})
+        assert answer.json == {"jobs": [{"job_id": 1, "finished": False}]}
+        assert "Preference-Applied" not in answer.headers
+
+
 async def test_ten_thousand_tasks_in_one_request_are_all_taken() -> None:
     """And all of them end."""
     async with a_master() as master, a_worker(master):
