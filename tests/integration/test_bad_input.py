@@ -48,6 +48,18 @@ async def test_what_is_no_json_is_refused_by_a_worker(body: bytes) -> None:
         assert_problem(await worker.post("/compute", body), 400, "invalid_json")
 
 
+async def test_what_is_under_an_unknown_key_must_be_json_and_nothing_more() -> None:
+    """It is skipped, not read: whether a number is in range is not looked at there."""
+    async with a_master() as master:
+        answer = await master.post("/submit", b'{"task": "1", "note": {"size": 1e400}}')
+        assert (answer.status, answer.json["job_id"]) == (200, 1)
+        assert_problem(
+            await master.post("/submit", b'{"task": "1", "note": {"size": NaN}}'),
+            400,
+            "invalid_json",
+        )
+
+
 IN_WORDS = {
     "empty": (b"", 'the body is empty; send {"task": "1+2"}'),
     "cut off": (b'{"task": "1', "the body must be JSON in UTF-8, and whole: it ends too early"),
