@@ -3,9 +3,9 @@
     a job is decided -> what is decided in this turn of the loop -> the record, in one write
            -> each of those jobs has ended, some in each turn
 
-Nobody is told of an outcome before the record has it, and nobody but for the record's word that it
-was the first one of its job. What of our own the record cannot take now is offered again; what it
-never will take keeps no other one from it, and its job ends as an internal error.
+Nobody is told before the record has it and has said that it is the job's first outcome. What of our
+own the record cannot take now is offered again; what it never will take keeps no other one from it,
+and its job ends as an internal error.
 """
 
 import asyncio
