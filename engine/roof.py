@@ -1,4 +1,7 @@
-"""What master.py and worker.py do alike when they start and when they are told to stop."""
+"""What a program of ours does when it starts and when it is told to stop.
+
+`master.py` does all of it. `worker.py` leaves its open files and the interpreter as they are.
+"""
 
 import asyncio
 import fcntl

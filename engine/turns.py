@@ -21,7 +21,7 @@ CALL = 16  # that a call to a worker costs, with whatever it carries coming on t
 FEW = 8  # that hurry: what many wait for comes soonest when most is done in a turn
 SWITCH_S = 0.003  # after which a thread asks the loop for the interpreter
 SHORT_SWITCH_S = 0.0002  # while somebody hurries, who waits for what that thread writes
-LINGER = 64  # turns, a tenth of a second: who came may come again, and be read in short turns too
+LINGER = 64  # turns in which room is taken: who came may come again, and be read in short ones too
 
 
 class _Hurry(AbstractContextManager[None]):
