@@ -55,6 +55,7 @@ class WorkerPool:
         # longest unused is handed out first, in constant time however many workers there are.
         self._free: dict[frozenset[str], deque[Worker]] = {}
         self._live: Counter[frozenset[str]] = Counter()
+        self._taking: Counter[frozenset[str]] = Counter()  # workers by what they take, LIVE or not
 
     def __iter__(self) -> Iterator[Worker]:
         """Iterate over all workers in the order in which they announced themselves."""
@@ -94,6 +95,7 @@ class WorkerPool:
             self._make_room()
             worker = Worker(key, abilities, now)
             self._workers[key] = worker
+            self._taking[worker.operations] += 1
             self._at.setdefault(url, []).append(worker)
             self._supersede(worker, now)
             self._on_change(worker, State.CANDIDATE)
@@ -101,6 +103,8 @@ class WorkerPool:
         if worker.abilities != abilities:
             # Another program than before, it seems: what it passed says nothing any more.
             self._to(worker, State.CANDIDATE, "announced other abilities than before", now)
+            self._taking[abilities.operations] += 1
+            self._let_go(worker.operations)
             worker.abilities = abilities
         worker.announced_at = now
         self._supersede(worker, now)
@@ -244,7 +248,7 @@ class WorkerPool:
 
     @property
     def kinds(self) -> tuple[frozenset[str], ...]:
-        """What the workers take that are LIVE or were: each different set once."""
+        """What the workers in the pool take that are LIVE or were: each different set once."""
         return tuple(self._free)
 
     def abilities(self) -> list[frozenset[str]]:
@@ -461,7 +465,15 @@ class WorkerPool:
     def _forget(self, worker: Worker) -> None:
         if worker in self:
             del self._workers[worker.key]
+            self._let_go(worker.operations)
             self._at[worker.url].remove(worker)
             if not self._at[worker.url]:
                 del self._at[worker.url]
             self._on_change(worker, worker.state)
+
+    def _let_go(self, takes: frozenset[str]) -> None:
+        """Count a worker of these abilities less; with the last one they are no kind any more."""
+        self._taking[takes] -= 1
+        if not self._taking[takes]:
+            for table in (self._taking, self._live, self._free):
+                table.pop(takes, None)

@@ -1,4 +1,4 @@
-"""From an announcement to the address that the worker will be called at.
+"""From an announcement to the address that the worker will be called at, and what it can do.
 
 Names are resolved here, once, and the address is kept: no call ever waits for a name server.
 """
@@ -7,10 +7,23 @@ import asyncio
 import socket
 
 from engine import address
+from engine.arithmetic import OPERATIONS
 from engine.errors import InvalidAnnouncement
 from engine.messages import Announcement
+from engine.standing import Abilities
 
 RESOLVE_TIMEOUT_S = 2.0
+MOST_OPERATIONS = 100  # names in an announcement: the pool keeps them, and four can be asked for
+
+
+def abilities_of(announcement: Announcement) -> Abilities:
+    """Return what a worker can do. Raises `InvalidAnnouncement` when it names too much."""
+    names = announcement.operations if isinstance(announcement.operations, list) else OPERATIONS
+    if len(names) > MOST_OPERATIONS:
+        raise InvalidAnnouncement(
+            f"operations are {len(names)} names; announce {MOST_OPERATIONS} at the most"
+        )
+    return Abilities(frozenset(names), announcement.batch, announcement.chains)
 
 
 async def locate(announcement: Announcement, peer: str, default_port: int) -> str:

@@ -10,20 +10,20 @@ from itertools import islice
 from random import Random
 
 from engine.address import base_url
-from engine.arithmetic import OPERATIONS
 from engine.clock import Clock
 from engine.core import Engine
 from engine.crashpoints import crash_point
 from engine.dispatcher import Dispatcher
 from engine.health import TICK_S, HealthMonitor
 from engine.job import JobId
+from engine.master.announcements import abilities_of
 from engine.master.events import Events
 from engine.messages import Announcement, Explanation
 from engine.planner import Planner
 from engine.pool import WorkerPool
 from engine.retry import RetryPolicy
 from engine.settings import MasterSettings
-from engine.standing import Abilities, State, Worker, WorkerKey
+from engine.standing import State, Worker, WorkerKey
 from engine.store.base import Store
 from engine.transport import Transport
 from engine.turns import Turns
@@ -147,18 +147,12 @@ class Master:
         )
 
     def announce(self, announcement: Announcement, url: str) -> Worker:
-        """Take a worker's announcement that leads to `url`, and look at it at once."""
-        operations = announcement.operations
-        return self.pool.announce(
-            announcement.worker_name,
-            url,
-            Abilities(
-                frozenset(operations if isinstance(operations, list) else OPERATIONS),
-                announcement.batch,
-                announcement.chains,
-            ),
-            self.clock.now(),
-        )
+        """Take a worker's announcement that leads to `url`, and look at it at once.
+
+        Raises `InvalidAnnouncement` when it names too many operations, and `Overloaded`.
+        """
+        name, abilities = announcement.worker_name, abilities_of(announcement)
+        return self.pool.announce(name, url, abilities, self.clock.now())
 
     def leave(self, name: str, peer: str, port: int | None) -> list[Worker]:
         """Let the workers of this name go; with a `port`, the one at that port of `peer`."""

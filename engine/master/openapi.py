@@ -13,6 +13,7 @@ import msgspec
 from tornado.httputil import HTTPServerRequest
 
 from engine import __version__
+from engine.master.announcements import MOST_OPERATIONS
 from engine.master.assembly import Master
 from engine.master.handlers import (
     DEFAULT_PAGE,
@@ -183,7 +184,10 @@ SUBMISSION: Schema = {
 }
 ANNOUNCED: Schema = {
     "allOf": [_ref(Announcement)],
-    "properties": {"url": {"pattern": r"^http://[^/?#@]+/?$"}},
+    "properties": {
+        "url": {"pattern": r"^http://[^/?#@]+/?$"},
+        "operations": {"maxItems": MOST_OPERATIONS},
+    },
     "examples": [{"worker_name": "w1"}, {"worker_name": "w1", "port": 8082, "batch": 100}],
 }
 SUBMITTED_MANY: Schema = {

@@ -89,6 +89,20 @@ async def test_without_operations_a_worker_takes_all_four() -> None:
         assert (await master.workers())["w"]["operations"] == sorted(ALL_FOUR)
 
 
+async def test_an_announcement_of_too_many_operations_is_refused() -> None:
+    """The pool keeps their names."""
+    async with a_master() as master:
+        for count, status in ((100, 200), (101, 400), (100_000, 400)):
+            names = [f"operation {number}" for number in range(count)]
+            answer = await announce(master, f"w{count}", 4711, operations=names)
+            assert answer.status == status
+        assert_problem(answer, 400, "invalid_announcement")
+        assert "announce 100 at the most" in answer.json["detail"]
+        long = await announce(master, "w", 4711, operations=["x" * 101])
+        assert_problem(long, 400, "invalid_request")
+        assert set(await master.workers()) == {"w100"}
+
+
 async def test_the_same_announcement_again_and_again_is_one_worker() -> None:
     """One that announces every second is no crowd."""
     async with a_master() as master:

@@ -407,6 +407,23 @@ def test_other_abilities_than_before_are_another_program() -> None:
     assert (pool.places(ALL), pool.places(frozenset({"sum"}))) == (0, 2)
 
 
+def test_of_abilities_that_nobody_has_any_more_nothing_is_kept() -> None:
+    """A worker that announces others each time fills no tables, nor one that leaves."""
+    pool = a_pool()
+    for number in range(50):
+        abilities = Abilities(frozenset({f"op{number}"}))
+        worker = pool.announce("w", "http://10.0.0.1:1", abilities, float(number))
+        pool.passed(worker, abilities, float(number))
+    stays = pool.announce("stays", "http://10.0.0.1:2", abilities, 50.0)
+    assert pool.kinds == (abilities.operations,)
+    pool.leave("w", lambda _worker: True, 51.0)
+    pool.passed(stays, abilities, 52.0)
+    assert pool.acquire(abilities.operations, 52.0) is stays
+    pool.leave("stays", lambda _worker: True, 53.0)
+    pool.answered(stays, 1, 0.001, 53.1)
+    assert (pool._free, pool._live, pool._taking) == ({}, {}, {})
+
+
 def test_an_examination_counts_for_the_abilities_that_it_was_about() -> None:
     """What was announced while it went on has not been asked for: that is examined next."""
     pool = a_pool()
