@@ -186,16 +186,17 @@ class Engine:
         self._refuse_if_closed()
         crash_point("submit.received")
         self._planner.check(task)
-        with self._hurrying_if_small(task):
-            plan = await self._planner.plan(task)
-            head_start = self._start_ahead(task, plan, trace_parent) if key is None else None
-            try:
-                (job,) = await self._add([NewJob(task, key, fingerprint)])
-                async with self._taking_up:
-                    self._take_up(job, plan, trace_parent, head_start)
-            except BaseException:
-                self._give_up(head_start)
-                raise
+        async with self._planner.in_hand(len(task)):
+            with self._hurrying_if_small(task):
+                plan = await self._planner.plan(task)
+                head_start = self._start_ahead(task, plan, trace_parent) if key is None else None
+                try:
+                    (job,) = await self._add([NewJob(task, key, fingerprint)])
+                    async with self._taking_up:
+                        self._take_up(job, plan, trace_parent, head_start)
+                except BaseException:
+                    self._give_up(head_start)
+                    raise
         self._begin()
         return job
 
@@ -214,23 +215,8 @@ class Engine:
         crash_point("submit.received")
         for task in tasks:
             self._planner.check(task)
-        plans = await self._planner.plan_many(tasks)
-        good = [task for task, plan in zip(tasks, plans, strict=True) if isinstance(plan, Plan)]
-        keys = _keys(key, len(good))
-        jobs = iter(
-            await self._add([NewJob(*new, fingerprint) for new in zip(good, keys, strict=True)])
-        )
-        results: list[Job | ExpressionError] = []
-        async with self._taking_up:
-            for plan in plans:
-                if isinstance(plan, ExpressionError):
-                    results.append(plan)
-                else:
-                    job = next(jobs)
-                    self._take_up(job, plan, trace_parent)
-                    results.append(job)
-                if len(results) % PIECE == 0:
-                    await self._turns.take(PIECE)
+        async with self._planner.in_hand(sum(map(len, tasks))):
+            results = await self._take_many(tasks, key, fingerprint, trace_parent)
         self._begin()
         return results
 
@@ -328,6 +314,28 @@ class Engine:
             self.on_change(job)
 
     # Taking in
+
+    async def _take_many(
+        self, tasks: Sequence[str], key: str | None, fingerprint: str, trace_parent: str | None
+    ) -> list[Job | ExpressionError]:
+        plans = await self._planner.plan_many(tasks)
+        good = [task for task, plan in zip(tasks, plans, strict=True) if isinstance(plan, Plan)]
+        keys = _keys(key, len(good))
+        jobs = iter(
+            await self._add([NewJob(*new, fingerprint) for new in zip(good, keys, strict=True)])
+        )
+        results: list[Job | ExpressionError] = []
+        async with self._taking_up:
+            for plan in plans:
+                if isinstance(plan, ExpressionError):
+                    results.append(plan)
+                else:
+                    job = next(jobs)
+                    self._take_up(job, plan, trace_parent)
+                    results.append(job)
+                if len(results) % PIECE == 0:
+                    await self._turns.take(PIECE)
+        return results
 
     def _take_up(
         self,

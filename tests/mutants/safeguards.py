@@ -544,8 +544,8 @@ SAFEGUARDS = (
         UNIT + "/test_headstart.py::test_what_the_record_refuses_has_never_been",
         (
             "engine/core.py",
-            "            except BaseException:\n                self._give_up(head_start)\n                raise\n",
-            "            except BaseException:\n                raise\n",
+            "                except BaseException:\n                    self._give_up(head_start)\n                    raise\n",
+            "                except BaseException:\n                    raise\n",
         ),
     ),
     without(

@@ -378,3 +378,18 @@ def test_turns_are_short_while_a_small_job_is_in_hand_and_only_then() -> None:
         assert turns.room == ROOM
 
     with_engine(scenario, turns)
+
+
+def test_one_of_many_large_tasks_at_a_time_is_planned() -> None:
+    """In one request or in several; its plan takes many times its room."""
+    store = MemoryStore()
+    task = "1" * 4_000 + "+1" * (LimitsSettings().task_bytes // 4)
+
+    async def scenario(engine: Engine) -> None:
+        planned: list[int] = []
+        engine.on_change = lambda job: planned.append(store.counts.unfinished)
+        one = [engine.submit(task) for _ in range(3)]
+        await asyncio.gather(*one, engine.submit_many([task]))
+        assert planned == [1, 2, 3, 4]
+
+    with_engine(scenario, store=store)
