@@ -183,12 +183,14 @@ async def test_a_key_that_comes_again_with_another_body_is_refused() -> None:
         assert len((await master.get("/jobs")).json) == 1
 
 
-async def test_a_key_of_a_task_that_was_refused_is_free() -> None:
+async def test_a_key_under_which_no_job_was_added_is_free() -> None:
     """Nothing was done under it."""
     async with a_master() as master:
         headers = {"Idempotency-Key": "order-66"}
         assert (await master.post("/submit", {"task": "1+"}, headers)).status == 400
-        assert (await master.post("/submit", {"task": "1+1"}, headers)).status == 200
+        for nothing in ([], ["1+", "2*("]):
+            assert (await master.post("/submit", {"tasks": nothing}, headers)).status == 200
+        assert (await master.post("/submit", {"task": "1+1"}, headers)).json["job_id"] == 1
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "\u00e9"])
