@@ -58,6 +58,10 @@ class ScriptedMaster:
         """Set the replies to e.g. `POST /submit`."""
         self._script[what] = list(replies)
 
+    def script_more(self, what: str, *replies: Scripted) -> None:
+        """Set what follows the replies that are scripted, the last of which is given once then."""
+        self._script[what] += replies
+
     def answer(self, asked: Asked) -> Reply:
         """Return the next reply to `asked`."""
         self.asked.append(asked)

@@ -135,13 +135,15 @@ class Lines:
 
 
 class Bulk:
-    """Submits `lines` and gives their outcomes; `submitted` is the last line that was.
+    """Submits `lines` and gives their outcomes.
 
-    `exhausted` tells that there are no more.
+    Lines up to `submitted` were, those behind it up to `sent` are under way; `exhausted` tells
+    that there are no more.
     """
 
     def __init__(self, errand: Errand, lines: Lines) -> None:
         self.submitted = 0
+        self.sent = 0
         self.exhausted = False
         self._errand = errand
         self._lines = lines
@@ -176,8 +178,9 @@ class Bulk:
 
     async def _submit_some(self, lines: list[Line]) -> "list[_Sent]":
         tasks = [line.task for line in lines if line.task]
+        self.sent = lines[-1].number
         items = iter(await self._errand.submit_many(tasks) if tasks else ())
-        self.submitted = lines[-1].number
+        self.submitted = self.sent
         return [_Sent(line, next(items) if line.task else None) for line in lines]
 
     async def _collect(self, sent: "list[_Sent]") -> AsyncIterator[list[Ended]]:

@@ -107,7 +107,13 @@ def _submit_one(wishes: Wishes, task: str, on_master: bool, poll_interval_s: flo
             raise Stop(wishes, REFUSED, error.detail, views.caret(task, error.column)) from error
         return _print_job(wishes, status)
 
-    run(wishes, work, poll_interval_s=poll_interval_s, on_master=on_master)
+    def resume(errand: Errand) -> list[str]:
+        told = resumption(wishes, errand)
+        if errand.unsure:
+            told.append(f"it may have been submitted; to see:  {wishes.again('jobs')}")
+        return told
+
+    run(wishes, work, poll_interval_s=poll_interval_s, on_master=on_master, resume=resume)
 
 
 def _is_text(argument: str) -> bool:
@@ -133,10 +139,21 @@ def _submit_lines(wishes: Wishes, lines: Lines, poll_interval_s: float) -> NoRet
     def resume(errand: Errand) -> list[str]:
         told = resumption(wishes, errand)
         if bulks and not bulks[0].exhausted:
-            told.append(f"lines from {bulks[0].submitted + 1} on were not submitted")
+            told += _left(wishes, bulks[0], errand.unsure)
         return told
 
     run(wishes, work, poll_interval_s=poll_interval_s, resume=resume)
+
+
+def _left(wishes: Wishes, bulk: Bulk, unsure: bool) -> list[str]:
+    first, last = bulk.submitted + 1, bulk.sent
+    if not unsure or last < first:
+        return [f"lines from {first} on were not submitted"]
+    some = f"line {first}" if first == last else f"lines {first}-{last}"
+    return [
+        f"{some} may have been submitted; to see:  {wishes.again('jobs')}",
+        f"lines from {last + 1} on were not submitted",
+    ]
 
 
 @contextmanager

@@ -4,9 +4,10 @@ An `Errand` asks again where asking again is safe, which is everywhere: reads ch
 submission carries an Idempotency-Key. It never gives up on a busy master (the command's time-out
 does), and on a silent one after `SILENCE_S`. A master that refuses the very first connection is
 most likely not there, so that is said at once. `pending` are the jobs that somebody who is
-interrupted has to know.
+interrupted has to know, and `unsure` tells whether there may be more of them.
 """
 
+import asyncio
 import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -57,6 +58,7 @@ class Errand:
         self.master = master
         self.clock = clock
         self.pending: dict[int, None] = {}  # an ordered set
+        self.unsure = False  # whether the master may have taken what it has not acknowledged
         self._say = say
         self._poll_interval_s = poll_interval_s
         self._on_master = on_master
@@ -67,7 +69,7 @@ class Errand:
     async def answer(self, task: str) -> JobStatus:
         """Submit `task` and return its job when it has finished: the flow of the contract."""
         key = self._new_key()
-        submitted = await self.persist(lambda: self.master.submit(task, idempotency_key=key))
+        submitted = await self._submitted(lambda: self.master.submit(task, idempotency_key=key))
         self.pending[submitted.job_id] = None
         self._say(f"job {submitted.job_id} submitted")
         return await self._seen(submitted.job_id) or await self.ending(submitted.job_id)
@@ -76,14 +78,18 @@ class Errand:
         """Submit `tasks` in one request, or in several where the master finds one too large."""
         key = self._new_key()
         try:
-            items = await self.persist(lambda: self.master.submit_many(tasks, idempotency_key=key))
+            items = await self._submitted(
+                lambda: self.master.submit_many(tasks, idempotency_key=key)
+            )
         except ApiError as error:
             if error.status != 413:
                 raise
             if len(tasks) == 1:
                 return [TaskRefused(error.code, error.detail, error.column or 0)]
             half = len(tasks) // 2
-            return await self.submit_many(tasks[:half]) + await self.submit_many(tasks[half:])
+            first = await self.submit_many(tasks[:half])
+            self.unsure = True  # of `tasks` as a whole, until the other half is taken, too
+            return first + await self.submit_many(tasks[half:])
         self.pending.update((item.job_id, None) for item in items if isinstance(item, Submitted))
         return items
 
@@ -147,6 +153,21 @@ class Errand:
                 self._say(f"{trouble}; asking again")
             await self.clock.sleep(pause_s(attempt, asked_s, self._chance()))
             attempt += 1
+
+    async def _submitted(self, ask: Callable[[], Awaitable[Reply]]) -> Reply:
+        async def attempt() -> Reply:
+            try:
+                reply = await ask()
+            except MasterUnreachable as error:
+                self.unsure = self.unsure or error.sent
+                raise
+            except asyncio.CancelledError:
+                self.unsure = True
+                raise
+            self.unsure = False
+            return reply
+
+        return await self.persist(attempt)
 
     async def _seen(self, job_id: int) -> JobStatus | None:
         # The contract's one look into the list; None when the job has not finished by then.

@@ -148,6 +148,59 @@ def test_a_submission_whose_answer_was_lost_is_repeated_with_the_same_key(
     assert keys == {"key 0"}
 
 
+class Interrupting(SteppedClock):
+    """A clock on which nobody sleeps: there is Ctrl-C instead."""
+
+    async def sleep(self, seconds: float) -> None:
+        """End what would have slept."""
+        raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(
+    ("reply", "unsure"),
+    [
+        (HANG_UP, True),
+        (problem(503, "overloaded", "too much to do"), False),
+        (Reply({"job_id": 47, "finished": False}), False),
+    ],
+)
+def test_a_submission_is_unsure_if_it_was_sent_and_not_answered(
+    master: ScriptedMaster, reply: Reply, unsure: bool
+) -> None:
+    """A busy master has not taken it, and says so."""
+    taking_one(master, running())
+    master.script("POST /submit", reply)
+    assert unsure_after(master, lambda errand: errand.answer("1+1")) == unsure
+
+
+def unsure_after(master: ScriptedMaster, work: Callable[[Errand], Awaitable[object]]) -> bool:
+    """Return whether `work` is unsure where it is interrupted."""
+    told: list[bool] = []
+
+    async def interrupted(errand: Errand) -> None:
+        try:
+            await work(errand)
+        finally:
+            told.append(errand.unsure)
+
+    run = Run(master.url)
+    run.clock = Interrupting()
+    with pytest.raises(asyncio.CancelledError):
+        run(interrupted)
+    return told[0]
+
+
+def test_tasks_of_which_a_half_was_taken_are_unsure(master: ScriptedMaster) -> None:
+    """Nobody is told of halves."""
+    master.script(
+        "POST /submit",
+        problem(413, "too_large", "send less"),
+        Reply({"jobs": [{"job_id": 1, "finished": False}]}),
+        problem(503, "overloaded", "too much to do"),
+    )
+    assert unsure_after(master, lambda errand: errand.submit_many(["1", "2"]))
+
+
 def test_every_submission_has_a_key_of_its_own(master: ScriptedMaster) -> None:
     """The same task twice is two jobs."""
     taking_one(master, a_job(47, 2))

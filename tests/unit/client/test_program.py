@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripted_master import Reply, ScriptedMaster, a_job, calculate, running
+from tests.scripted_master import HOLD, Reply, ScriptedMaster, a_job, calculate, running
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -59,6 +59,29 @@ def test_ctrl_c_ends_a_program_that_waits_for_a_line(master: ScriptedMaster) -> 
         _, err = process.communicate()
     assert process.returncode == 130
     assert err == b"error: interrupted\nlines from 2 on were not submitted\n"
+
+
+def test_ctrl_c_while_lines_are_submitted_tells_which_may_have_been(
+    master: ScriptedMaster, tmp_path: Path
+) -> None:
+    """Whoever goes on with the lines behind them submits none twice."""
+    calculate(master)
+    master.script_more("POST /submit", HOLD)
+    file = tmp_path / "F"
+    file.write_text("1\n" * 2_500)
+    with program(master.url, "submit", "--file", str(file)) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(1_000)] == [b"1\n"] * 1_000
+        for _ in range(2):
+            master.await_request("POST /submit")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert process.returncode == 130
+    assert err.decode().splitlines() == [
+        "error: interrupted",
+        f"lines 1001-2000 may have been submitted; to see:  client.py --master {master.url} jobs",
+        "lines from 2001 on were not submitted",
+    ]
 
 
 @pytest.mark.parametrize("args", [["status", "1"], ["submit", "-"], ["jobs", "--color", "always"]])
