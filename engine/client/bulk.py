@@ -117,6 +117,14 @@ class Lines:
 
     async def _read(self) -> bytes:
         try:
+            return await self._read_some()
+        except OSError as error:
+            raise InputError(
+                f"{self.name} cannot be read: {error.strerror or error}; give a file of expressions"
+            ) from error
+
+    async def _read_some(self) -> bytes:
+        try:
             fd = self._stream.fileno()
         except UnsupportedOperation:
             return self._stream.read(READ_BYTES)

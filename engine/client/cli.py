@@ -30,6 +30,7 @@ from engine.client.session import (
     ANSWERED,
     FAILED,
     REFUSED,
+    Program,
     Stop,
     Wishes,
     resumption,
@@ -42,14 +43,15 @@ Explained = TypeVar("Explained")
 Item = TypeVar("Item")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @common(envvar="EXECUTOR_MASTER")
 @click.version_option(engine.__version__, message="%(version)s")
 def main() -> None:
     """Submit arithmetic expressions to a master, and look after its jobs and workers.
 
     Data goes to stdout, all else to stderr. Exit codes: 0 answer, 1 the job failed, 2 usage or a
-    refused expression, 3 master out of reach, 4 unknown job, 5 --timeout passed, 130 Ctrl-C.
+    refused expression, 3 master out of reach, 4 unknown job, 5 --timeout passed, 6 stdout
+    cannot be written, 130 Ctrl-C.
     """
 
 
@@ -87,6 +89,8 @@ def submit(
     """
     if (expression is None) == (file is None):
         raise click.UsageError('give one expression, like "1+2*3", or - or --file FILE')
+    if expression == "-" and sys.stdin is None:
+        raise click.UsageError("stdin is closed; let it be a file or a pipe, or give --file FILE")
     if expression == "-":
         _submit_lines(wishes, Lines(sys.stdin.buffer, "stdin"), poll_interval_s)
     if file is not None:
@@ -105,7 +109,9 @@ def _submit_one(wishes: Wishes, task: str, on_master: bool, poll_interval_s: flo
             if error.column is None:
                 raise
             raise Stop(wishes, REFUSED, error.detail, views.caret(task, error.column)) from error
-        return _print_job(wishes, status)
+        code = _print_job(wishes, status)
+        errand.given([status.job_id])
+        return code
 
     def resume(errand: Errand) -> list[str]:
         told = resumption(wishes, errand)
@@ -133,6 +139,7 @@ def _submit_lines(wishes: Wishes, lines: Lines, poll_interval_s: float) -> NoRet
             async with aclosing(bulk.outcomes()) as blocks:
                 async for block in blocks:
                     code = max(code, _print_lines(wishes, block))
+                    errand.given(end.job_id for _, end in block if isinstance(end, JobStatus))
                     advance(block[-1].line.end)
         return code
 
@@ -258,6 +265,7 @@ def wait(wishes: Wishes, job_ids: tuple[range, ...], poll_interval_s: float) -> 
         for ids in job_ids:
             async for block in errand.endings(ids):
                 code = max([code, *(_print_job(wishes, job) for job in block)])
+                errand.given(job.job_id for job in block)
         return code
 
     run(wishes, work, poll_interval_s=poll_interval_s)

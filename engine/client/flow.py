@@ -3,14 +3,14 @@
 An `Errand` asks again where asking again is safe, which is everywhere: reads change nothing, and a
 submission carries an Idempotency-Key. It never gives up on a busy master (the command's time-out
 does), and on a silent one after `SILENCE_S`. A master that refuses the very first connection is
-most likely not there, so that is said at once. `pending` are the jobs that somebody who is
-interrupted has to know, and `unsure` tells whether there may be more of them.
+most likely not there, so that is said at once. `pending` are the jobs whose answers somebody who is
+interrupted has to fetch, and `unsure` tells whether there may be more of them.
 """
 
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 from engine.client.api import MasterClient
@@ -93,6 +93,11 @@ class Errand:
         self.pending.update((item.job_id, None) for item in items if isinstance(item, Submitted))
         return items
 
+    def given(self, job_ids: Iterable[int]) -> None:
+        """Take note that the answers of these jobs were printed: nobody has to fetch them."""
+        for job_id in job_ids:
+            self.pending.pop(job_id, None)
+
     async def ending(self, job_id: int) -> JobStatus:
         """Return the job when it has finished."""
         self.pending[job_id] = None
@@ -105,7 +110,6 @@ class Errand:
                 look_s = self._poll_interval_s
                 status = await self.persist(lambda: self.master.job(job_id))
             if status.finished:
-                self.pending.pop(job_id, None)
                 return status
 
     async def endings(self, job_ids: Sequence[int]) -> AsyncIterator[list[JobStatus]]:
@@ -118,8 +122,6 @@ class Errand:
                 (n for n, job_id in enumerate(waiting) if job_id not in known), len(waiting)
             )
             block, waiting = [known.pop(job_id) for job_id in waiting[:done]], waiting[done:]
-            for status in block:
-                self.pending.pop(status.job_id, None)
             if block:
                 yield block
 
@@ -176,7 +178,6 @@ class Errand:
                 continue
             if not listed.finished:
                 return None
-            self.pending.pop(job_id, None)
             return JobStatus(job_id, True, listed.answer, listed.error, listed.detail)
         self._say(f"job {job_id} is not among the last jobs; asking for it by its number")
         return None

@@ -1,12 +1,14 @@
 """How a command runs and how it ends: the streams it prints on, its time-out, its exit code.
 
 Data goes to stdout, everything else to stderr. Whatever ends a command early becomes a `Stop`,
-with a sentence and, where jobs go on without us, how to come back to them.
+with a sentence and, where jobs go on without us, how to come back to them. What reads translates
+its errors, so any other `OSError` is one of printing.
 """
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, Any, NoReturn
@@ -29,8 +31,12 @@ REFUSED = 2  # usage, or what the master refuses to take: an expression that is 
 OUT_OF_REACH = 3
 UNKNOWN_JOB = 4
 TIMED_OUT = 5
+UNWRITABLE = 6  # the disk behind stdout is full, or there is no stdout
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 PIPE_CLOSED = 141  # 128 + SIGPIPE: `submit --file F | head` has had enough
+
+
+ELSEWHERE = "make room, or send stdout to a file elsewhere"
 
 
 @dataclass
@@ -83,7 +89,7 @@ class Wishes:
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to `run`, which knows the exit code; rich would end the program itself."""
+        """Leave it to `Program`, which knows the exit code; rich would end the program itself."""
         raise  # noqa: PLE0704  # rich calls this where it has caught the BrokenPipeError
 
 
@@ -99,6 +105,43 @@ class Stop(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:  # noqa: ARG002  # click's signature
         """Print the sentence, and how to go on."""
         self._wishes.complain(self.message, *self._lines)
+
+
+class Program(click.Group):
+    """The commands; what click itself prints for them may fail, too, and has the same codes."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401  # click's signature
+    ) -> click.Context:
+        """Read what stands before the command's name; that may ask for help."""
+        with _printing():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  # click's signature
+        """Run the command."""
+        with _printing():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _printing() -> Iterator[None]:
+    if sys.stdout is None:
+        raise Stop(Wishes(), UNWRITABLE, f"cannot write the answers: stdout is closed; {ELSEWHERE}")
+    try:
+        yield
+    except BrokenPipeError:
+        raise click.exceptions.Exit(PIPE_CLOSED) from None
+    except OSError as error:
+        raise _unwritable(Wishes(), error) from error
+
+
+def _unwritable(wishes: Wishes, error: OSError, *lines: str) -> Stop:
+    why = error.strerror or str(error)
+    return Stop(wishes, UNWRITABLE, f"cannot write the answers: {why}; {ELSEWHERE}", *lines)
 
 
 def run(
@@ -139,24 +182,26 @@ def run(
                 raise Stop(wishes, INTERRUPTED, "interrupted", *lines()) from None
             except ClientError as error:
                 raise _stop(wishes, error, *lines()) from error
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise _unwritable(wishes, error, *lines()) from error
 
     try:
         code = asyncio.run(attempt())
         sys.stdout.flush()  # here, and not where the interpreter ends and complains
     except KeyboardInterrupt:
         raise Stop(wishes, INTERRUPTED, "interrupted") from None
-    except BrokenPipeError:
-        code = PIPE_CLOSED
     raise click.exceptions.Exit(code)
 
 
 def resumption(wishes: Wishes, errand: Errand) -> list[str]:
-    """Return the line that tells how to wait for the jobs that `errand` left under way."""
+    """Return the line that tells how to come to the answers that `errand` has not given."""
     if not errand.pending:
         return []
     ids = views.ranges(errand.pending)
-    who = "the job goes on" if len(errand.pending) == 1 else "the jobs go on"
-    return [f"{who}; for the answer:  {wishes.again('wait ' + ids)}"]
+    what = "the answer" if len(errand.pending) == 1 else "the answers"
+    return [f"nothing is lost; for {what}:  {wishes.again('wait ' + ids)}"]
 
 
 def _stop(wishes: Wishes, error: ClientError, *lines: str) -> Stop:

@@ -11,19 +11,33 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripted_master import HOLD, Reply, ScriptedMaster, a_job, calculate, running
+from tests.scripted_master import (
+    HOLD,
+    Reply,
+    ScriptedMaster,
+    a_job,
+    a_worker,
+    calculate,
+    running,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def program(
-    url: str, *args: str, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE
+    url: str,
+    *args: str,
+    stdin: int = subprocess.PIPE,
+    stdout: int = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
+    without: int | None = None,
 ) -> "subprocess.Popen[bytes]":
-    """Start `client.py`, speaking to the master at `url`."""
+    """Start `client.py`, speaking to the master at `url`, `without` one of its descriptors."""
     inherited = {name: each for name, each in os.environ.items() if not name.startswith("EXECUTOR")}
+    shell = [] if without is None else ["bash", "-c", f'exec "$@" {without}>&-', "bash"]
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "client.py"), "--master", url, *args],
-        stdin=subprocess.PIPE,
+        [*shell, sys.executable, str(ROOT / "client.py"), "--master", url or "unused", *args],
+        stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         env=inherited | {"TERM": "xterm"},
@@ -42,7 +56,7 @@ def test_ctrl_c_exits_with_130_and_says_how_to_resume(master: ScriptedMaster) ->
     assert (process.returncode, out) == (130, b"")
     assert err.decode().splitlines()[1:] == [
         "error: interrupted",
-        f"the job goes on; for the answer:  client.py --master {master.url} wait 47",
+        f"nothing is lost; for the answer:  client.py --master {master.url} wait 47",
     ]
 
 
@@ -95,6 +109,86 @@ def test_a_closed_pipe_is_quiet(master: ScriptedMaster, args: list[str]) -> None
         os.close(writing)
         _, err = process.communicate(b"1+1\n")
     assert (process.returncode, err) == (141, b"")
+
+
+@pytest.fixture
+def full_disk() -> Iterator[int]:
+    """Give a test a file on which there is no room."""
+    with Path("/dev/full").open("wb") as file:
+        yield file.fileno()
+
+
+@pytest.mark.parametrize(
+    "args", [["submit", "1+1"], ["submit", "1+1", "--wait", "--json"], ["submit", "-"]]
+)
+def test_answers_that_cannot_be_written_can_be_had_again(
+    master: ScriptedMaster, full_disk: int, args: list[str]
+) -> None:
+    """A full disk is told from a job that failed."""
+    master.script(
+        "POST /submit",
+        lambda asked: Reply(
+            {"jobs": [{"job_id": 1}]} if "tasks" in asked.body else {"job_id": 1, "finished": False}
+        ),
+    )
+    master.script("GET /jobs", Reply([]))
+    master.script("GET /job/1", Reply(a_job(1, 2)))
+    with program(master.url, *args, stdout=full_disk) as process:
+        _, err = process.communicate(b"1+1\n")
+    assert process.returncode == 6
+    told = err.decode()
+    assert "error: cannot write the answers: No space left on device; " in told
+    assert f"nothing is lost; for the answer:  client.py --master {master.url} wait 1\n" in told
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["jobs"],
+        ["workers", "--color", "always"],
+        ["top", "--count", "1"],
+        ["-h"],
+        ["jobs", "-h"],
+        ["completion", "bash"],
+    ],
+)
+@pytest.mark.parametrize("closed", [False, True])
+def test_what_cannot_be_written_is_told_in_a_line(
+    master: ScriptedMaster, full_disk: int, args: list[str], closed: bool
+) -> None:
+    """Also what no master is asked for, and where there is no stdout at all."""
+    master.script("GET /jobs", Reply([running() | {"task": "1+1"}]))
+    master.script("GET /workers", Reply([a_worker()]))
+    with program(master.url, *args, stdout=full_disk, without=1 if closed else None) as process:
+        _, err = process.communicate()
+    assert process.returncode == 6
+    (line,) = err.decode().splitlines()
+    assert "cannot write the answers: " in line
+
+
+def test_help_for_a_closed_pipe_is_quiet() -> None:
+    """And no job has failed."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with program("", "-h", stdout=writing) as process:
+        _, err = process.communicate()
+    assert (process.returncode, err) == (141, b"")
+
+
+def test_a_closed_stdin_is_wrong_usage(master: ScriptedMaster) -> None:
+    """There is nothing to take lines from."""
+    with program(master.url, "submit", "-", without=0) as process:
+        _, err = process.communicate()
+    assert process.returncode == 2
+    assert b"Error: stdin is closed" in err
+
+
+def test_a_stdin_that_cannot_be_read_is_told(master: ScriptedMaster, full_disk: int) -> None:
+    """One that is open for writing only, for one."""
+    with program(master.url, "submit", "-", stdin=full_disk) as process:
+        _, err = process.communicate()
+    assert process.returncode == 2
+    assert b"error: stdin cannot be read: Bad file descriptor" in err
 
 
 def all_of(terminal: int) -> Iterator[bytes]:
