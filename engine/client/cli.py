@@ -30,6 +30,7 @@ from engine.client.session import (
     ANSWERED,
     FAILED,
     REFUSED,
+    UNKNOWN_JOB,
     Program,
     Stop,
     Wishes,
@@ -176,21 +177,24 @@ def _progress(wishes: Wishes, size: int | None) -> Iterator[Callable[[int], None
         yield lambda done: bar.update(task, completed=done)
 
 
-def _print_job(wishes: Wishes, status: JobStatus) -> int:
-    """Print the answer, or why there is none; return the exit code for it."""
+def _print_job(wishes: Wishes, status: JobStatus, *, one_of_many: bool = False) -> int:
+    """Print the answer, or why there is none; return the exit code for it.
+
+    Where it is `one_of_many`, an empty line keeps the place of an answer that there is not.
+    """
     if wishes.as_json:
         click.echo(encode(status))
-    elif not status.error:
+    elif one_of_many or not status.error:
         click.echo(views.shown(status.answer))
     if status.error:
         wishes.complain(f"job {status.job_id} failed: {views.failure(status)}")
     return FAILED if status.error else ANSWERED
 
 
-class LineEnded(msgspec.Struct):
-    """What `submit --file F --json` prints for a line: its job, or why it has none."""
+class ItemEnded(msgspec.Struct):
+    """What `--json` prints for an item that may have no job: its job, or why it has none."""
 
-    line: int
+    line: int | UnsetType = UNSET  # of a file
     job_id: int | UnsetType = UNSET
     finished: bool | UnsetType = UNSET
     answer: Number | None = None
@@ -199,11 +203,11 @@ class LineEnded(msgspec.Struct):
     column: int | UnsetType = UNSET
 
 
-def _line_ended(number: int, outcome: JobStatus | TaskRefused) -> LineEnded:
+def _line_ended(number: int, outcome: JobStatus | TaskRefused) -> ItemEnded:
     if isinstance(outcome, TaskRefused):
         column = outcome.column or UNSET
-        return LineEnded(number, error=outcome.error, detail=outcome.detail, column=column)
-    return LineEnded(number, outcome.job_id, True, outcome.answer, outcome.error, outcome.detail)
+        return ItemEnded(number, error=outcome.error, detail=outcome.detail, column=column)
+    return ItemEnded(number, outcome.job_id, True, outcome.answer, outcome.error, outcome.detail)
 
 
 def _print_lines(wishes: Wishes, block: Sequence[Ended]) -> int:
@@ -258,17 +262,34 @@ def _print_state(wishes: Wishes, job: JobStatus) -> None:
 @common()
 @for_wishes
 def wait(wishes: Wishes, job_ids: tuple[range, ...], poll_interval_s: float) -> None:
-    """Wait for jobs (`47`, `12-900`) on the master, and print their answers in this order."""
+    """Wait for jobs (`47`, `12-900`) on the master, and print their answers in this order.
+
+    One without an answer leaves a blank line, and the reason on stderr. Several end at the first
+    id that no job has.
+    """
 
     async def work(errand: Errand) -> int:
-        code = ANSWERED
-        for ids in job_ids:
-            async for block in errand.endings(ids):
-                code = max([code, *(_print_job(wishes, job) for job in block)])
-                errand.given(job.job_id for job in block)
-        return code
+        return max([await _print_ended(wishes, errand, ids) for ids in job_ids])
 
     run(wishes, work, poll_interval_s=poll_interval_s)
+
+
+async def _print_ended(wishes: Wishes, errand: Errand, ids: range) -> int:
+    code = ANSWERED
+    following = ids.start
+    try:
+        async for block in errand.endings(ids):
+            code = max([code, *(_print_job(wishes, job, one_of_many=True) for job in block)])
+            errand.given(job.job_id for job in block)
+            following = block[-1].job_id + 1
+    except ApiError as error:
+        if not error.is_unknown_job:
+            raise
+        unknown = ItemEnded(job_id=following, error=error.code, detail=error.detail)
+        click.echo(encode(unknown) if wishes.as_json else "")
+        wishes.complain(error.detail)
+        return UNKNOWN_JOB
+    return code
 
 
 @main.command()
@@ -371,7 +392,7 @@ async def _explained(
     try:
         return await errand.persist(ask)
     except ApiError as error:
-        if error.status != 404 or error.code == "job_not_found":
+        if error.status != 404 or error.is_unknown_job:
             raise
         raise Stop(
             wishes,

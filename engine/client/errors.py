@@ -61,6 +61,11 @@ class ApiError(ClientError):
         return self.status in {429, 503}
 
     @property
+    def is_unknown_job(self) -> bool:
+        """Whether the master has no job of that id."""
+        return self.code == "job_not_found"
+
+    @property
     def is_bare(self) -> bool:
         """Whether no problem came with the status: perhaps it is no master that refuses."""
         return self.code == f"http_{self.status}"

@@ -11,6 +11,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from itertools import islice
 from typing import TypeVar
 
 from engine.client.api import MasterClient
@@ -112,11 +113,16 @@ class Errand:
             if status.finished:
                 return status
 
-    async def endings(self, job_ids: Sequence[int]) -> AsyncIterator[list[JobStatus]]:
-        """Give the jobs as they finish, in the order of `job_ids` (ascending), some at a time."""
+    async def endings(self, job_ids: Iterable[int]) -> AsyncIterator[list[JobStatus]]:
+        """Give the jobs as they finish, in the order of `job_ids` (ascending), some at a time.
+
+        No more than `PAGE` ids are taken before their jobs are given. Raises `ApiError` for the
+        first that no job has, after the jobs before it.
+        """
         known: dict[int, JobStatus] = {}
-        waiting = list(job_ids)
-        while waiting:
+        rest = iter(job_ids)
+        waiting: list[int] = []
+        while waiting := waiting or list(islice(rest, PAGE)):
             await self._learn(waiting, known)
             done = next(
                 (n for n, job_id in enumerate(waiting) if job_id not in known), len(waiting)
@@ -199,7 +205,12 @@ class Errand:
             # The one in the middle of those that are left: when it is done, so is about half of
             # them, and n jobs take log n pages.
             left = [job_id for job_id in waiting if job_id not in known]
-            await self._take(left[len(left) // 2], known, ENOUGH_S)
+            try:
+                await self._take(left[len(left) // 2], known, ENOUGH_S)
+            except ApiError as error:
+                if not error.is_unknown_job:
+                    raise
+                await self._take(waiting[0], known, ENOUGH_S)
 
     async def _take(self, job_id: int, known: dict[int, JobStatus], wait_s: float) -> None:
         status = await self._wait(job_id, wait_s)

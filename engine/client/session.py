@@ -212,7 +212,7 @@ def _stop(wishes: Wishes, error: ClientError, *lines: str) -> Stop:
         return Stop(wishes, REFUSED, error.detail, *lines)
     if not isinstance(error, ApiError):
         return Stop(wishes, OUT_OF_REACH, error.detail, *lines)
-    if error.code == "job_not_found":
+    if error.is_unknown_job:
         return Stop(wishes, UNKNOWN_JOB, error.detail)
     code = OUT_OF_REACH if error.is_bare or error.status >= 500 else REFUSED
     return Stop(wishes, code, f"{error.detail} ({error.code})", *lines)

@@ -147,7 +147,7 @@ def test_an_unknown_job_exits_with_4(master: ScriptedMaster, command: str) -> No
     for path in ("GET /job/99", "DELETE /job/99", "GET /job/99/operations", "GET /job/99/why"):
         master.script(path, unknown)
     result = client(master.url, command, "99")
-    assert (result.exit_code, result.stdout) == (4, "")
+    assert (result.exit_code, result.stdout.strip()) == (4, "")
     assert "no job has the id 99" in result.stderr
 
 
@@ -273,7 +273,7 @@ def test_wait_prints_answers_in_the_order_of_its_arguments(master: ScriptedMaste
     for job in (a_job(1, 1), a_job(2, 2), failed(3), a_job(9, 9)):
         master.script(f"GET /job/{job['job_id']}", Reply(job))
     result = client(master.url, "wait", "9", "1-3")
-    assert (result.stdout, result.exit_code) == ("9\n1\n2\n", 1)
+    assert (result.stdout, result.exit_code) == ("9\n1\n2\n\n", 1)
     assert "job 3 failed" in result.stderr
 
 
@@ -283,6 +283,22 @@ def test_jobs_the_wrong_way_round_are_wrong_usage(master: ScriptedMaster) -> Non
     assert (result.stdout, result.exit_code) == ("", 2)
     assert "write 5-9" in result.stderr
     assert master.asked == []
+
+
+def test_wait_goes_on_after_a_job_that_there_is_not(master: ScriptedMaster) -> None:
+    """Its line is empty, so that line n belongs to the n-th job; in JSON it says why."""
+    for job in (a_job(1, 1), a_job(2, 2)):
+        master.script(f"GET /job/{job['job_id']}", Reply(job))
+    master.script("GET /job/3", problem(404, "job_not_found", "no job has the id 3"))
+    result = client(master.url, "wait", "1", "3", "2")
+    assert (result.stdout, result.exit_code) == ("1\n\n2\n", 4)
+    assert result.stderr == "error: no job has the id 3\n"
+    lines = client(master.url, "wait", "2-9", "1", "--json").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == [
+        a_job(2, 2),
+        {"job_id": 3, "answer": None, "error": "job_not_found", "detail": "no job has the id 3"},
+        a_job(1, 1),
+    ]
 
 
 def test_jobs_are_fields_between_tabs_where_no_terminal_is(master: ScriptedMaster) -> None:

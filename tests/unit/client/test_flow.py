@@ -339,6 +339,28 @@ def test_the_answers_of_jobs_that_no_page_shows_as_finished_come_all_the_same(
     assert Run(master.url)(lambda errand: answers(errand, 30)) == list(range(30))
 
 
+@pytest.mark.parametrize("last", [30, 10**14, 10**30])
+def test_of_a_range_that_goes_beyond_the_last_job_the_first_id_too_many_is_told(
+    master: ScriptedMaster, last: int
+) -> None:
+    """After the jobs before it, and however far it goes."""
+    calculate(master)
+    for job_id in range(18, 1_100):
+        unknown = problem(404, "job_not_found", f"no job has the id {job_id}")
+        master.script(f"GET /job/{job_id}", unknown)
+    given: list[int] = []
+
+    async def wait(errand: Errand) -> None:
+        await errand.submit_many(["1"] * 17)
+        async for block in errand.endings(range(1, last + 1)):
+            given.extend(job.job_id for job in block)
+
+    with pytest.raises(ApiError, match=r"no job has the id 18$"):
+        Run(master.url)(wait)
+    assert given == list(range(1, 18))
+    assert len(master.asked) < 10
+
+
 def test_jobs_are_pending_until_their_answers_were_given(master: ScriptedMaster) -> None:
     """Somebody who is interrupted wants to know those, and no others."""
     calculate(master)
