@@ -24,7 +24,7 @@ $(VENV)/dev: $(VENV)/runtime requirements-dev.txt
 	touch $@
 
 demo: $(VENV)/runtime ## Start a master and three workers, submit TASK, print its answer, stop all.
-	@$(BIN)/python -m deploy.local --workers $(WORKERS) --demo "$(TASK)"
+	@$(BIN)/python -m deploy.local --workers $(WORKERS) --demo="$(TASK)"
 
 run: $(VENV)/runtime ## Start a master and three workers, and leave them running until Ctrl-C.
 	@$(BIN)/python -m deploy.local --workers $(WORKERS) --port $(PORT)
