@@ -4,6 +4,7 @@ Whatever cannot be used is told before the master is asked anything, with an exa
 """
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -56,6 +57,22 @@ class JobIds(click.ParamType[range]):
         )
 
 
+class Seconds(click.FloatRange):
+    """A time above 0; click's own range lets in what is no number."""
+
+    def __init__(self) -> None:
+        super().__init__(0, min_open=True)
+
+    def convert(
+        self, value: float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the seconds."""
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no time; give seconds, like 5 or 0.5", param, ctx)
+        return seconds
+
+
 class SubmitCommand(click.Command):
     """A command whose argument may begin with a minus."""
 
@@ -103,7 +120,7 @@ def common(*, envvar: str | None = None) -> Callable[[Decorated], Decorated]:
             "--timeout",
             "timeout_s",
             metavar="S",
-            type=click.FloatRange(0, min_open=True),
+            type=Seconds(),
             help="Give up after S seconds, with exit code 5.",
         ),
         option("--json", "as_json", is_flag=True, help="Print JSON, a line for each item."),

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeElapsedCo
 
 import engine
 from engine.client import views
-from engine.client.arguments import JobIds, SubmitCommand, common
+from engine.client.arguments import JobIds, Seconds, SubmitCommand, common
 from engine.client.bulk import Bulk, Ended, Lines
 from engine.client.errors import ApiError
 from engine.client.flow import Errand
@@ -61,7 +61,7 @@ poll_interval = click.option(
     "--poll-interval",
     "poll_interval_s",
     metavar="S",
-    type=click.FloatRange(0, min_open=True),
+    type=Seconds(),
     default=5.0,
     show_default=True,
     help="Ask for the job every S seconds.",
@@ -421,7 +421,7 @@ def workers(wishes: Wishes) -> None:
     "--interval",
     "interval_s",
     metavar="S",
-    type=click.FloatRange(0, min_open=True),
+    type=Seconds(),
     default=1.0,
     show_default=True,
     help="Look every S seconds.",

@@ -96,6 +96,21 @@ def test_wrong_usage_exits_with_2_and_asks_nothing(master: ScriptedMaster, args:
     assert "Error: " in result.stderr
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["submit", "1+1", "--timeout", "nan"],
+        ["wait", "47", "--poll-interval", "nan"],
+        ["top", "--count", "1", "--interval", "NaN"],
+    ],
+)
+def test_a_time_that_is_no_number_is_wrong_usage(master: ScriptedMaster, args: list[str]) -> None:
+    """Whatever would be compared with it would be false."""
+    result = client(master.url, *args)
+    assert (result.exit_code, result.stdout, master.asked) == (2, "", [])
+    assert "give seconds, like 5 or 0.5" in result.stderr
+
+
 def test_stdin_is_read_only_when_asked_for(master: ScriptedMaster) -> None:
     """A script that runs the client in a loop keeps its own input."""
     assert client(master.url, "submit", stdin=b"1+1\n").exit_code == 2
