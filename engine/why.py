@@ -100,7 +100,7 @@ def _queued(facts: Facts, name: str, waiting: list[UnderWay]) -> str:
     waited = f"{_named(first)}{more} has waited {_seconds(facts.now - first.since)}"
     takers = _takers(facts, name)
     if not takers[State.LIVE]:
-        return f"{waited}: no live worker takes {name}; {_what_would_help(takers, name)}"
+        return f"{waited}: no live worker takes {name}; {_what_would_help(facts, takers, name)}"
     tried = f"; {_tried(first)}" if first.failed else ""
     live = takers[State.LIVE]
     busy = (
@@ -114,9 +114,11 @@ def _queued(facts: Facts, name: str, waiting: list[UnderWay]) -> str:
     )
 
 
-def _what_would_help(takers: Counter[State], name: str) -> str:
+def _what_would_help(facts: Facts, takers: Counter[State], name: str) -> str:
     if not takers:
-        return f"start one that does (python worker.py --operations {name})"
+        others_live = any(worker.state is State.LIVE for worker in facts.workers)
+        only = f" --operations {name}" if others_live else ""
+        return f"start one that does (python worker.py{only})"
     states = ", ".join(
         f"{count} {'is' if count == 1 else 'are'} {state}"
         for state, count in sorted(takers.items())

@@ -271,13 +271,17 @@ def wait(wishes: Wishes, job_ids: tuple[range, ...], poll_interval_s: float) -> 
     async def work(errand: Errand) -> int:
         return max([await _print_ended(wishes, errand, ids) for ids in job_ids])
 
-    run(wishes, work, poll_interval_s=poll_interval_s)
+    run(wishes, work, poll_interval_s=poll_interval_s, on_master=True)
 
 
 async def _print_ended(wishes: Wishes, errand: Errand, ids: range) -> int:
     code = ANSWERED
     following = ids.start
     try:
+        if ids.stop - ids.start == 1:
+            code = _print_job(wishes, await errand.ending(ids.start), one_of_many=True)
+            errand.given(ids)
+            return code
         async for block in errand.endings(ids):
             code = max([code, *(_print_job(wishes, job, one_of_many=True) for job in block)])
             errand.given(job.job_id for job in block)

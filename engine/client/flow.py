@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TypeVar
 
 from engine.client.api import MasterClient
-from engine.client.errors import ApiError, MasterUnreachable
+from engine.client.errors import ApiError, ClientError, MasterUnreachable
 from engine.clock import Clock
 from engine.messages import JobStatus, Submitted, TaskRefused
 
@@ -24,6 +24,7 @@ Reply = TypeVar("Reply")
 SILENCE_S = 30.0  # a master that restarts is back within ten seconds, with a large record in twenty
 WAIT_S = 30.0  # asked of the master; below the minute after which proxies cut idle connections
 FIRST_LOOK_S = 0.1  # most jobs are done in a blink: one look then saves them a whole interval
+REASON_S = 3.0  # a job that takes longer may wait for something that its owner can change
 PAGE = 1_000  # the most that /jobs gives at once
 FEW = 8  # fewer jobs than this are asked for one by one: a page costs as much as ten of them
 ENOUGH_S = 1.0  # for how long answers that are ready may be kept back for a fuller page
@@ -65,6 +66,7 @@ class Errand:
         self._on_master = on_master
         self._chance = chance
         self._new_key = new_key
+        self._explained = False
         self._heard = False
 
     async def answer(self, task: str) -> JobStatus:
@@ -102,16 +104,33 @@ class Errand:
     async def ending(self, job_id: int) -> JobStatus:
         """Return the job when it has finished."""
         self.pending[job_id] = None
+        began = self.clock.now()
         look_s = min(FIRST_LOOK_S, self._poll_interval_s)
         while True:
             if self._on_master:
-                status = await self._wait(job_id, WAIT_S)
+                status = await self._wait(job_id, WAIT_S if self._explained else REASON_S)
             else:
                 await self.clock.sleep(look_s)
                 look_s = self._poll_interval_s
                 status = await self.persist(lambda: self.master.job(job_id))
             if status.finished:
                 return status
+            if self.clock.now() - began >= REASON_S:
+                for reason in await self.reasons():
+                    self._say(reason)
+
+    async def reasons(self) -> list[str]:
+        """Return, once, why the only job that is pending has not finished; [] if none can tell."""
+        if self._explained or len(self.pending) != 1:
+            return []
+        self._explained = True
+        (job_id,) = self.pending
+        try:
+            told = await self.master.why(job_id)
+        except ClientError:  # an older master, or one that is away: what asks for the job says so
+            return []
+        sentences = [] if told.state == "finished" else told.sentences
+        return [f"job {job_id}: {sentence}" for sentence in sentences]
 
     async def endings(self, job_ids: Iterable[int]) -> AsyncIterator[list[JobStatus]]:
         """Give the jobs as they finish, in the order of `job_ids` (ascending), some at a time.

@@ -8,7 +8,7 @@ its errors, so any other `OSError` is one of printing.
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, Any, NoReturn
@@ -36,6 +36,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 PIPE_CLOSED = 141  # 128 + SIGPIPE: `submit --file F | head` has had enough
 
 
+LAST_WORDS_S = 1.0  # for a master that is alive; who set a time-out waits no longer for another
 ELSEWHERE = "make room, or send stdout to a file elsewhere"
 
 
@@ -175,9 +176,9 @@ def run(
                 async with asyncio.timeout(wishes.timeout_s):
                     return await work(errand)
             except TimeoutError:
-                raise Stop(
-                    wishes, TIMED_OUT, f"not finished within {wishes.timeout_s:g} s", *lines()
-                ) from None
+                told = f"not finished within {wishes.timeout_s:g} s"
+                reasons = map(views.plain, await _last_words(errand))
+                raise Stop(wishes, TIMED_OUT, told, *reasons, *lines()) from None
             except asyncio.CancelledError:
                 raise Stop(wishes, INTERRUPTED, "interrupted", *lines()) from None
             except ClientError as error:
@@ -195,6 +196,13 @@ def run(
     raise click.exceptions.Exit(code)
 
 
+async def _last_words(errand: Errand) -> list[str]:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LAST_WORDS_S):
+            return await errand.reasons()
+    return []
+
+
 def resumption(wishes: Wishes, errand: Errand) -> list[str]:
     """Return the line that tells how to come to the answers that `errand` has not given."""
     if not errand.pending:
@@ -206,7 +214,10 @@ def resumption(wishes: Wishes, errand: Errand) -> list[str]:
 
 def _stop(wishes: Wishes, error: ClientError, *lines: str) -> Stop:
     if isinstance(error, MasterUnreachable):
-        hint = "start a master with `python master.py`, or name another one with --master URL"
+        hint = (
+            "start one and its workers with `make run` (or `python master.py` and"
+            " `python worker.py`), or name another one with --master URL"
+        )
         return Stop(wishes, OUT_OF_REACH, f"{error.detail}; {hint}", *lines)
     if isinstance(error, InputError):
         return Stop(wishes, REFUSED, error.detail, *lines)

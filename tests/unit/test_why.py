@@ -61,6 +61,14 @@ def ended(**outcome: object) -> Job:
             "waiting_for_worker",
             [
                 "operation 3 (mul, column 5) has waited 1.2 s: no live worker takes mul;"
+                " start one that does (python worker.py)"
+            ],
+        ),
+        (
+            Facts(JOB, NOW, under_way=[WAITING], workers=[worker(State.LIVE, "sum")]),
+            "waiting_for_worker",
+            [
+                "operation 3 (mul, column 5) has waited 1.2 s: no live worker takes mul;"
                 " start one that does (python worker.py --operations mul)"
             ],
         ),

@@ -141,7 +141,8 @@ def test_a_master_out_of_reach_exits_with_3_and_says_what_to_do() -> None:
     """Start one, or name another."""
     result = client(a_closed_port(), "submit", "1+1")
     assert (result.exit_code, result.stdout) == (3, "")
-    assert "python master.py" in result.stderr
+    assert "make run" in result.stderr
+    assert "`python master.py` and `python worker.py`" in result.stderr
     assert "--master URL" in result.stderr
 
 
@@ -172,6 +173,15 @@ def test_a_timeout_exits_with_5_and_says_how_to_resume(master: ScriptedMaster) -
     result = client(url, "submit", "1+1", "--poll-interval", "0.001", "--timeout", "0.2")
     assert (result.exit_code, result.stdout) == (5, "")
     assert f"client.py --master {url} wait 47" in result.stderr
+
+
+def test_a_timeout_tells_what_the_job_waits_for(master: ScriptedMaster) -> None:
+    """In the master's words, and with nothing in them that moves the cursor."""
+    url = having(master, running())
+    told = {"job_id": 47, "state": "waiting_for_worker", "sentences": ["no worker\x1b lives"]}
+    master.script("GET /job/47/why", Reply(told))
+    lines = client(url, "wait", "47", "--timeout", "0.2", "-q").stderr.splitlines()
+    assert lines[:2] == ["error: not finished within 0.2 s", "job 47: no worker\ufffd lives"]
 
 
 def test_a_timeout_ends_a_request_that_is_not_answered(master: ScriptedMaster) -> None:

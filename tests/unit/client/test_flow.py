@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.client.api import MasterClient
 from engine.client.errors import ApiError, MasterUnreachable
-from engine.client.flow import SILENCE_S, WAIT_S, Errand, pause_s
+from engine.client.flow import REASON_S, SILENCE_S, WAIT_S, Errand, pause_s
 from engine.messages import JobStatus, Submitted, TaskRefused
 from tests.scripted_master import (
     HANG_UP,
@@ -44,6 +44,11 @@ class SteppedClock:
     async def sleep(self, seconds: float) -> None:
         """Let `seconds` be over at once."""
         self.slept.append(seconds)
+
+
+def why(sentence: str, state: str = "waiting_for_worker") -> dict[str, object]:
+    """Return why a job has not finished, as `/job/{id}/why` says it."""
+    return {"job_id": 47, "state": state, "sentences": [sentence]}
 
 
 class Run:
@@ -92,7 +97,8 @@ def test_the_job_is_looked_for_once_in_the_list_and_then_asked_for_every_five_se
     taking_one(master, running(), running(), a_job(47, 2))
     run = Run(master.url)
     assert run(lambda errand: errand.answer("1+1")) == JobStatus(47, True, 2)
-    assert [f"{asked.method} {asked.path}" for asked in master.asked] == [
+    asked_for = [f"{asked.method} {asked.path}" for asked in master.asked]
+    assert [each for each in asked_for if each != "GET /job/47/why"] == [
         "POST /submit",
         "GET /jobs",
         *["GET /job/47"] * 3,
@@ -125,7 +131,7 @@ def test_waiting_on_the_master_does_not_sleep(master: ScriptedMaster) -> None:
     taking_one(master, a_job(47, 2))
     run = Run(master.url, on_master=True)
     run(lambda errand: errand.answer("1+1"))
-    assert master.asked_for("GET /job/47")[0].query == {"wait": f"{WAIT_S}"}
+    assert master.asked_for("GET /job/47")[0].query == {"wait": f"{REASON_S}"}
     assert run.clock.slept == []
 
 
@@ -134,7 +140,41 @@ def test_a_master_that_does_not_know_how_to_wait_is_not_hammered(master: Scripte
     taking_one(master, running(), running(), a_job(47, 2))
     run = Run(master.url, on_master=True)
     run(lambda errand: errand.answer("1+1"))
-    assert run.clock.slept == [5.0, 5.0]
+    assert run.clock.slept == [REASON_S, 5.0]
+    waits = [asked.query["wait"] for asked in master.asked_for("GET /job/47")]
+    assert waits == [f"{REASON_S}", f"{WAIT_S}", f"{WAIT_S}"]
+
+
+@pytest.mark.parametrize("on_master", [False, True])
+def test_the_reason_of_a_long_wait_is_told_once(master: ScriptedMaster, on_master: bool) -> None:
+    """Nobody sits before a silent program because there is no worker."""
+    taking_one(master, running(), running(), running(), a_job(47, 2))
+    master.script("GET /job/47/why", Reply(why("no live worker takes sum")))
+    run = Run(master.url, on_master=on_master)
+    run(lambda errand: errand.answer("1+1"))
+    assert run.said == ["job 47 submitted", "job 47: no live worker takes sum"]
+    assert len(master.asked_for("GET /job/47/why")) == 1
+
+
+def test_a_short_wait_needs_no_reason(master: ScriptedMaster) -> None:
+    """Most jobs are done by then, and the master has other things to do."""
+    taking_one(master, a_job(47, 2))
+    Run(master.url)(lambda errand: errand.answer("1+1"))
+    assert master.asked_for("GET /job/47/why") == []
+
+
+@pytest.mark.parametrize(
+    "reply", [HANG_UP, problem(404, "not_found", "no such path"), Reply(why("done", "finished"))]
+)
+def test_a_master_that_gives_no_reason_is_asked_for_the_job_all_the_same(
+    master: ScriptedMaster, reply: Reply
+) -> None:
+    """An older one cannot tell; a job that has just finished has none."""
+    taking_one(master, running(), running(), a_job(47, 2))
+    master.script("GET /job/47/why", reply)
+    run = Run(master.url)
+    assert run(lambda errand: errand.answer("1+1")).answer == 2
+    assert run.said == ["job 47 submitted"]
 
 
 def test_a_submission_whose_answer_was_lost_is_repeated_with_the_same_key(
