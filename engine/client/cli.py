@@ -325,8 +325,8 @@ def _print_rows(
 ) -> None:
     if wishes.as_json:
         told = [encode(item).decode() for item in items]
-    elif wishes.out.is_terminal:
-        wishes.out.print(views.table(header, map(row, items)))
+    elif wishes.out.file.isatty():
+        wishes.out.print(views.table(header, map(row, items), wishes.out.width))
         return
     else:
         told = ["\t".join(row(item)) for item in items]
@@ -444,7 +444,8 @@ def top(wishes: Wishes, interval_s: float, count: int | None) -> None:
                 if look:
                     await errand.clock.sleep(interval_s)
                 glance = await Glance.at(errand)
-                show(encode(glance).decode() if wishes.as_json else glance.drawn(before))
+                drawn = glance.drawn(before, wishes.out.width)
+                show(encode(glance).decode() if wishes.as_json else drawn)
                 before = glance
         return ANSWERED
 
@@ -454,7 +455,7 @@ def top(wishes: Wishes, interval_s: float, count: int | None) -> None:
 @contextmanager
 def _screen(wishes: Wishes) -> Iterator[Callable[[RenderableType], None]]:
     # A terminal shows one look in the place of the other, anything else gets them one by one.
-    if wishes.as_json or not wishes.out.is_terminal:
+    if wishes.as_json or not wishes.out.file.isatty():
         yield lambda look: wishes.out.print(look, soft_wrap=True)
         return
     with Live(console=wishes.out, auto_refresh=False, vertical_overflow="crop") as live:

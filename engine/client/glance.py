@@ -43,11 +43,12 @@ class Glance:
             metrics = {}
         return cls(errand.clock.now(), pool, unfinished, metrics)
 
-    def drawn(self, before: Self | None) -> Group:
-        """Return a sentence and the tables; `before` is the look before this one."""
-        tables = [views.table(views.WORKER_HEADER, map(views.worker_row, self.pool))]
+    def drawn(self, before: Self | None, width: int) -> Group:
+        """Return a sentence and tables of `width` columns; `before` is the look before this one."""
+        tables = [views.table(views.WORKER_HEADER, map(views.worker_row, self.pool), width)]
         if self.unfinished:
-            tables.append(views.table(views.JOB_HEADER, map(views.job_row, self.unfinished)))
+            jobs = map(views.job_row, self.unfinished)
+            tables.append(views.table(views.JOB_HEADER, jobs, width))
         return Group(Text(self.sentence(before), style="bold"), *tables)
 
     def sentence(self, before: Self | None) -> str:

@@ -37,6 +37,7 @@ PIPE_CLOSED = 141  # 128 + SIGPIPE: `submit --file F | head` has had enough
 
 
 LAST_WORDS_S = 1.0  # for a master that is alive; who set a time-out waits no longer for another
+UNBOUNDED = 10_000  # columns; a task may be longer, and each line of its table would be
 ELSEWHERE = "make room, or send stdout to a file elsewhere"
 
 
@@ -62,9 +63,12 @@ class Wishes:
         return self._console(stderr=True)
 
     def _console(self, *, stderr: bool) -> Console:
-        # With "auto", rich looks at the stream, at NO_COLOR and at TERM.
+        # With "auto", rich looks at the stream, at NO_COLOR and at TERM. To be coloured is not to
+        # be a terminal: what is none is as wide as what is written.
+        stream = sys.stderr if stderr else sys.stdout
         return _Console(
             stderr=stderr,
+            width=None if stream is not None and stream.isatty() else UNBOUNDED,
             force_terminal=True if self.color == "always" else None,
             no_color={"always": False, "never": True}.get(self.color),
             highlight=False,

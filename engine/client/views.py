@@ -30,7 +30,11 @@ WORKER_HEADER = (
     "seen",
     "url",
 )
-ELASTIC = {"answer", "task", "operations", "url"}
+ELASTIC = {"answer", "task"}  # may be cut: the others would say something else then
+LEAST_ELASTIC = 10  # characters
+# What a narrow terminal does without, first what is missed least.
+DROPPED = ("url", "p50", "p95", "operations", "seen", "failed", "done", "in flight")
+GAP = 2  # blanks between columns
 
 
 def plain(text: str) -> str:
@@ -108,17 +112,27 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min"
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Return a table for a terminal; where it is too narrow, `ELASTIC` columns are cut."""
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> Table:
+    """Return a table for `width` columns; where they are too few, it does without `DROPPED`."""
+    columns = dict(zip(header, zip(*rows, strict=True), strict=False))
+    needed = {name: _needed(name, columns.get(name, ())) for name in header}
+    for name in DROPPED:
+        if sum(needed.values()) + GAP * (len(needed) - 1) > width:
+            needed.pop(name, None)
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    for name in header:
+    for name in needed:
         grid.add_column(name, no_wrap=name not in ELASTIC)
-    for row in rows:
+    for row in zip(*(columns.get(name, ()) for name in needed), strict=True):
         cells = (
-            Text(cut(cell, 200), _style(cell), no_wrap=True, overflow="ellipsis") for cell in row
+            Text(cut(cell, width), _style(cell), no_wrap=True, overflow="ellipsis") for cell in row
         )
         grid.add_row(*cells)
     return grid
+
+
+def _needed(name: str, cells: Iterable[str]) -> int:
+    longest = max(map(cell_len, (name, *cells)))
+    return min(longest, LEAST_ELASTIC) if name in ELASTIC else longest
 
 
 def _style(cell: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -40,7 +41,7 @@ def program(
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
-        env=inherited | {"TERM": "xterm"},
+        env=inherited | {"TERM": "xterm", "COLUMNS": "80"},
     )
 
 
@@ -98,11 +99,12 @@ def test_ctrl_c_while_lines_are_submitted_tells_which_may_have_been(
     ]
 
 
-@pytest.mark.parametrize("args", [["status", "1"], ["submit", "-"], ["jobs", "--color", "always"]])
+@pytest.mark.parametrize("args", [["status", "1"], ["submit", "-"], ["top", "--count", "1"]])
 def test_a_closed_pipe_is_quiet(master: ScriptedMaster, args: list[str]) -> None:
     """`client.py ... | head` has had enough: nobody wants a traceback for that."""
     calculate(master)
     master.script("GET /job/1", Reply(a_job(1, 1)))
+    master.script("GET /workers", Reply([a_worker()]))
     reading, writing = os.pipe()
     os.close(reading)
     with program(master.url, *args, stdout=writing) as process:
@@ -197,6 +199,34 @@ def all_of(terminal: int) -> Iterator[bytes]:
         while data := os.read(terminal, 4096):
             yield data
     os.close(terminal)
+
+
+def on_a_terminal(url: str, *args: str) -> str:
+    """Return what `client.py` shows on a terminal of 80 columns."""
+    ours, theirs = pty.openpty()
+    with program(url, *args, stdout=theirs) as process:
+        os.close(theirs)
+        shown = b"".join(all_of(ours))
+        process.communicate()
+    return shown.decode()
+
+
+def test_a_terminal_gets_tables_that_fit(master: ScriptedMaster) -> None:
+    """Whatever colours are wished for."""
+    master.script("GET /workers", Reply([a_worker(url="http://" + "x" * 300)]))
+    for color in ("auto", "never"):
+        shown = on_a_terminal(master.url, "workers", "--color", color)
+        lines = re.sub("\x1b\\[[0-9;]*m", "", shown).splitlines()
+        assert lines[0].split()[:2] == ["worker", "state"]
+        assert max(map(len, lines)) <= 80
+
+
+def test_top_on_a_terminal_draws_over_what_it_has_drawn(master: ScriptedMaster) -> None:
+    """The screen does not fill with old looks."""
+    master.script("GET /workers", Reply([a_worker()]))
+    master.script("GET /jobs", Reply([]))
+    shown = on_a_terminal(master.url, "top", "--count", "3", "--interval", "0.001")
+    assert "\x1b[1A" in shown  # up one line
 
 
 def test_a_progress_bar_is_drawn_on_stderr_where_it_is_a_terminal(

@@ -1,8 +1,13 @@
 """What people see points to the right place, and cannot do anything to their terminals."""
 
+import io
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
+from rich.table import Table
 
 from engine.client import views
 from engine.messages import JobOperations, OperationShown
@@ -53,6 +58,47 @@ def test_ids_in_a_row_are_a_range(ids: list[int], text: str) -> None:
 def test_a_duration_has_a_unit_that_suits_it(seconds: float | None, text: str) -> None:
     """Microseconds are as common here as minutes."""
     assert views.duration(seconds) == text
+
+
+def lines_of(table: Table, width: int) -> list[str]:
+    """Return a table as a terminal of `width` columns shows it."""
+    screen = io.StringIO()
+    Console(file=screen, width=width).print(table)
+    return screen.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("width", "header"),
+    [
+        (200, list(views.WORKER_HEADER)),
+        (80, ["worker", "state", "operations", "in flight", "done", "failed", "p95", "seen"]),
+        (40, ["worker", "state", "in flight", "done"]),
+    ],
+)
+def test_a_narrow_terminal_does_without_columns_and_cuts_none(
+    width: int, header: list[str]
+) -> None:
+    """Half an address is worth less than none."""
+    row = ["box-42149", "live", "div,mul,sub,sum", "0", "3", "0", "2.5 ms", "4.69 ms", "386 ms ago"]
+    row.append("http://127.0.0.1:42149")
+    table = views.table(views.WORKER_HEADER, [row], width)
+    first, second = lines_of(table, width)
+    assert re.split(" {2,}", first.strip()) == header
+    assert re.split(" {2,}", second.strip()) == [
+        cell for name, cell in zip(views.WORKER_HEADER, row, strict=True) if name in header
+    ]
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_task_is_cut_to_what_a_terminal_has_room_for(width: int) -> None:
+    """And never wrapped; an empty table is its header."""
+    rows = [["2", "succeeded", "1" * 300, "1+" * 500], ["1", "failed", "overflow", "1"]]
+    lines = lines_of(views.table(views.JOB_HEADER, rows, width), width)
+    assert len(lines) == 3
+    assert max(map(len, lines)) <= width
+    assert lines_of(views.table(views.JOB_HEADER, [], width), width)[0].split() == [
+        *views.JOB_HEADER
+    ]
 
 
 def the_job(*operations: OperationShown, task: str = "1+2*3") -> JobOperations:
