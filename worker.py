@@ -63,7 +63,7 @@ async def run(settings: WorkerSettings) -> int:
     async with asyncio.TaskGroup() as tasks:  # if announcing ends unforeseen, so does the worker
         announcing = tasks.create_task(announcer.run())
         await told_to_stop.wait()
-        await announcer.leave(port)
+        await announcer.leave()
         announcing.cancel()
     state.draining = True
     server.stop()

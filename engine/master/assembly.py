@@ -9,14 +9,15 @@ import logging
 from itertools import islice
 from random import Random
 
-from engine.address import base_url
+from msgspec import UNSET
+
 from engine.clock import Clock
 from engine.core import Engine
 from engine.crashpoints import crash_point
 from engine.dispatcher import Dispatcher
 from engine.health import TICK_S, HealthMonitor
 from engine.job import JobId
-from engine.master.announcements import abilities_of
+from engine.master.announcements import abilities_of, locate
 from engine.master.events import Events
 from engine.messages import Announcement, Explanation
 from engine.planner import Planner
@@ -154,10 +155,17 @@ class Master:
         name, abilities = announcement.worker_name, abilities_of(announcement)
         return self.pool.announce(name, url, abilities, self.clock.now())
 
-    def leave(self, name: str, peer: str, port: int | None) -> list[Worker]:
-        """Let the workers of this name go; with a `port`, the one at that port of `peer`."""
-        url = None if port is None else base_url(peer, port)
-        return self.pool.leave(name, lambda w: url in (None, w.url), self.clock.now())
+    async def leave(self, announced: Announcement, peer: str) -> list[Worker]:
+        """Let the worker go that announced this; without an address, all of its name.
+
+        Raises `WorkerNotFound`, and `InvalidAnnouncement` where no worker can be.
+        """
+        everywhere = announced.url is UNSET and announced.port is UNSET
+        default_port = self.settings.workers.default_port
+        url = None if everywhere else await locate(announced, peer, default_port)
+        return self.pool.leave(
+            announced.worker_name, lambda w: url in (None, w.url), self.clock.now()
+        )
 
     def _pool_changed(self, worker: Worker, before: State) -> None:
         log.info(

@@ -350,13 +350,17 @@ class AnnounceHandler(WorkerHandler):
 class LeaveHandler(WorkerHandler):
     """`DELETE /worker/{name}`."""
 
-    def delete(self, name: str) -> None:
-        """Let a worker go: the one at `?port=` of the caller's address, or all of that name."""
-        text = self.parameter("port")
-        port = None if text is None else _whole(text, 65535)
-        if text is not None and port is None:
-            raise _invalid_parameter("port", text, "a port, 1 to 65535")
-        gone = self.master.leave(name, self.request.remote_ip or "", port)
+    async def delete(self, name: str) -> None:
+        """Let a worker go: the one at `?url=`, or at `?port=` of the caller's address, or all."""
+        told = Announcement(name)
+        if (text := self.parameter("port")) is not None:
+            port = _whole(text, 65535)
+            if port is None:
+                raise _invalid_parameter("port", text, "a port, 1 to 65535")
+            told.port = port
+        if (url := self.parameter("url")) is not None:
+            told.url = url
+        gone = await self.master.leave(told, self.request.remote_ip or "")
         self.respond([worker_status(worker, self.master.clock.now()) for worker in gone])
 
 

@@ -158,6 +158,12 @@ PAGING = (
 )
 LAST_EVENT = _parameter("header", "Last-Event-ID", "Go on after this event.", TEXT)
 NONE_MATCH = _parameter("header", "If-None-Match", "ETags that the browser has.", TEXT)
+URL = _parameter(
+    "query",
+    "url",
+    "Only the worker at the address that it announced as `url`.",
+    {"type": "string", "maxLength": 2000},
+)
 PORT = _parameter(
     "query",
     "port",
@@ -354,8 +360,15 @@ CALLS = (
         "Let a worker finish what it has, and forget it.",
         _array(_ref(WorkerStatus)),
         tag="workers",
-        parameters=(WORKER_NAME, PORT),
-        problems=(PARAMETERS, TOKEN, {HTTPStatus.NOT_FOUND: ("worker_not_found",)}),
+        parameters=(WORKER_NAME, PORT, URL),
+        problems=(
+            PARAMETERS,
+            TOKEN,
+            {
+                HTTPStatus.BAD_REQUEST: ("invalid_announcement",),
+                HTTPStatus.NOT_FOUND: ("worker_not_found",),
+            },
+        ),
     ),
 )
 

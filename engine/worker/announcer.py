@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from random import Random
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 from tornado.iostream import UnsatisfiableReadError
@@ -98,19 +98,25 @@ class Announcer:
             log.error("%s", what)
         self._trouble = what
 
-    async def leave(self, port: int) -> None:
-        """Take leave, once; a master that is not there will notice by itself.
+    async def leave(self) -> None:
+        """Take leave of what was announced, once; a master that is not there will notice by itself.
 
         An announcement that is on its way comes first, and none comes after: behind the leave it
         would bring us back.
         """
         self._has_left = True
-        name = self._announcement.worker_name
+        told = self._announcement
+        where = {"url": told.url} if isinstance(told.url, str) else {"port": told.port}
+        path = f"/worker/{quote(told.worker_name, safe='')}?{urlencode(where)}"
         try:
             async with self._in_turn:
-                await self._request("DELETE", f"/worker/{quote(name, safe='')}?port={port}", None)
+                response = await self._request("DELETE", path, None)
         except OSError as error:
             log.warning("left without the master's knowing: %s", error)
+            return
+        if response.status != HTTPStatus.OK:
+            said = response.body[:200].decode("utf-8", "replace")
+            log.warning("left, and the master does not know it: %s %s", response.status, said)
 
 
 def http_requests(master: str, token: str, timeout_s: float) -> Request:

@@ -199,6 +199,18 @@ async def test_only_the_worker_at_the_named_port_takes_leave() -> None:
         assert left["url"] == "http://127.0.0.1:4712"
 
 
+async def test_a_worker_that_announced_a_url_takes_leave_with_it() -> None:
+    """However it wrote the address, and wherever it says so."""
+    async with a_master() as master:
+        for name, url in (("w", "http://127.0.0.9:4711"), ("w", "http://127.0.0.8:4711")):
+            await master.post("/worker", {"worker_name": name, "url": url})
+        answer = await master.call("DELETE", "/worker/w?url=http%3A%2F%2F127.0.0.9%3A4711%2F")
+        assert [worker["url"] for worker in answer.json] == ["http://127.0.0.9:4711"]
+        assert (await master.workers())["w"]["url"] == "http://127.0.0.8:4711"
+        answer = await master.call("DELETE", "/worker/w?url=127.0.0.8:4711")
+        assert_problem(answer, 400, "invalid_announcement")
+
+
 @pytest.mark.parametrize("port", ["0", "x", "65536", "-1", "%ff"])
 async def test_leaving_with_a_port_that_is_none_is_refused(port: str) -> None:
     """And nobody goes."""

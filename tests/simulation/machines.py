@@ -170,7 +170,8 @@ async def _serve(master: Master, peer: str, method: str, path: str, body: bytes 
         if method == "DELETE":
             parts = urlsplit(path)
             port = int(parse_qs(parts.query)["port"][0])
-            master.leave(parts.path.removeprefix("/worker/"), peer, port)
+            name = parts.path.removeprefix("/worker/")
+            await master.leave(Announcement(name, port=port), peer)
             return Response(200, b"[]")
         message = _announcement(body or b"")
         url = await locate(message, peer, master.settings.workers.default_port)
@@ -288,7 +289,7 @@ class WorkerMachine:
         self.mark()
         server = self.server
         leaving.cancel()
-        await self._announcer().leave(self._port)
+        await self._announcer().leave()
         if self._announcing is leaving:
             server.draining = True
             for _ in range(int(DRAIN_S / 0.01)):

@@ -75,6 +75,12 @@ def test_every_argument_of_a_path_is_described() -> None:
             assert described == set(re.findall(r"\{([^}]*)\}", path))
 
 
+def test_a_worker_is_told_how_to_name_itself_when_it_leaves() -> None:
+    """By what it announced: a port, or a whole address."""
+    parameters = document()["paths"]["/worker/{worker_name}"]["delete"]["parameters"]
+    assert {one["name"] for one in parameters if one["in"] == "query"} == {"port", "url"}
+
+
 def test_operations_have_ids_of_their_own() -> None:
     """Generators of clients make method names of them."""
     ids = [

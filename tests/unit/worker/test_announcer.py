@@ -182,9 +182,29 @@ def leaving(act: Callable[[Announcer], Awaitable[None]], master: ScriptedMaster,
 def test_it_takes_leave_with_its_name_and_port() -> None:
     """Whatever the name is made of."""
     master = ScriptedMaster(TAKEN)
-    leaving(lambda announcer: announcer.leave(7), master, "a/b é?")
+    leaving(lambda announcer: announcer.leave(), master, "a/b é?")
     ((_, method, path, body),) = master.asked
     assert (method, path, body) == ("DELETE", "/worker/a%2Fb%20%C3%A9%3F?port=7", None)
+
+
+def test_one_that_announced_a_url_takes_leave_with_that() -> None:
+    """The port that it listens on says nothing there."""
+    master = ScriptedMaster(TAKEN)
+    told = Announcement("w", url="http://10.0.0.9:80/")
+
+    async def main() -> None:
+        await Announcer(told, master.request, LoopClock(), Random(3)).leave()
+
+    run(main())
+    ((_, _, path, _),) = master.asked
+    assert path == "/worker/w?url=http%3A%2F%2F10.0.0.9%3A80%2F"
+
+
+def test_a_leave_that_the_master_does_not_take_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """It goes on calling a worker that is gone: somebody should know why."""
+    master = ScriptedMaster(Response(404, b"no worker of this name"))
+    leaving(lambda announcer: announcer.leave(), master, "w")
+    assert "the master does not know it: 404 no worker of this name" in caplog.text
 
 
 def test_a_master_that_is_not_there_does_not_keep_it_from_leaving(
@@ -192,7 +212,7 @@ def test_a_master_that_is_not_there_does_not_keep_it_from_leaving(
 ) -> None:
     """It is asked once, and the log says so."""
     master = ScriptedMaster(GONE)
-    leaving(lambda announcer: announcer.leave(7), master, "w")
+    leaving(lambda announcer: announcer.leave(), master, "w")
     assert len(master.asked) == 1
     assert "left without the master's knowing" in caplog.text
 
@@ -210,7 +230,7 @@ def test_an_announcement_on_its_way_comes_before_the_leave() -> None:
         announcer = Announcer(Announcement("w", port=7), slow_master, LoopClock(), Random(3))
         running = asyncio.ensure_future(announcer.run())
         await asyncio.sleep(0.1)
-        await announcer.leave(7)
+        await announcer.leave()
         await asyncio.sleep(5)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
