@@ -44,8 +44,12 @@ class WorkerPool:
         self,
         settings: WorkersSettings,
         dispatch: DispatchSettings,
-        on_change: Callable[[Worker, State], None] = lambda _worker, _before: None,
+        on_change: Callable[[Worker, State | None], None] = lambda _worker, _before: None,
     ) -> None:
+        """Have `on_change` told of each state and the one before it, which a new worker has not.
+
+        Once more when a worker has been forgotten: it is no longer in the pool then.
+        """
         self._settings = settings
         self._dispatch = dispatch
         self._on_change = on_change
@@ -98,7 +102,7 @@ class WorkerPool:
             self._taking[worker.operations] += 1
             self._at.setdefault(url, []).append(worker)
             self._supersede(worker, now)
-            self._on_change(worker, State.CANDIDATE)
+            self._on_change(worker, None)
             return worker
         if worker.abilities != abilities:
             # Another program than before, it seems: what it passed says nothing any more.

@@ -167,15 +167,21 @@ class Master:
             announced.worker_name, lambda w: url in (None, w.url), self.clock.now()
         )
 
-    def _pool_changed(self, worker: Worker, before: State) -> None:
-        log.info(
-            "worker %s at %s: %s, was %s%s",
-            worker.name,
-            worker.url,
-            worker.state,
-            before,
-            f" ({worker.reason})" if worker.reason else "",
-        )
+    def _pool_changed(self, worker: Worker, before: State | None) -> None:
+        reason = f" ({worker.reason})" if worker.reason else ""
+        if worker not in self.pool:
+            log.info("worker %s at %s: forgotten%s", worker.name, worker.url, reason)
+        elif before is None:
+            log.info("worker %s at %s: announced", worker.name, worker.url)
+        else:
+            log.info(
+                "worker %s at %s: %s, was %s%s",
+                worker.name,
+                worker.url,
+                worker.state,
+                before,
+                reason,
+            )
         if worker.state is State.LIVE:
             self.dispatcher.kick()
         elif worker.state in (State.CANDIDATE, State.SUSPECT):

@@ -1,6 +1,7 @@
 """How workers come and go: announcements, addresses, the private port, the token, leaving."""
 
 import asyncio
+import logging
 
 import pytest
 
@@ -187,6 +188,22 @@ async def test_a_worker_that_takes_leave_is_gone() -> None:
         answer = await master.call("DELETE", "/worker/w")
         assert (answer.status, [worker["name"] for worker in answer.json]) == (200, ["w"])
         assert (await master.get("/workers")).json == []
+
+
+async def test_the_log_tells_of_a_worker_from_its_announcement_until_it_is_forgotten(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Each line says what happened."""
+    with caplog.at_level(logging.INFO, "engine.master.assembly"):
+        async with a_master() as master, a_worker(master, "w"):
+            url = (await master.until_worker("w", "live"))["url"]
+            await master.call("DELETE", "/worker/w")
+    assert [record.getMessage().partition(f"{url}: ")[2] for record in caplog.records] == [
+        "announced",
+        "live, was candidate",
+        "draining, was live (took leave)",
+        "forgotten (took leave)",
+    ]
 
 
 async def test_only_the_worker_at_the_named_port_takes_leave() -> None:
