@@ -380,16 +380,16 @@ def test_turns_are_short_while_a_small_job_is_in_hand_and_only_then() -> None:
     with_engine(scenario, turns)
 
 
-def test_one_of_many_large_tasks_at_a_time_is_planned() -> None:
-    """In one request or in several; its plan takes many times its room."""
-    store = MemoryStore()
-    task = "1" * 4_000 + "+1" * (LimitsSettings().task_bytes // 4)
+def test_of_large_tasks_the_next_is_planned_when_the_one_before_is_taken_up() -> None:
+    """In one request or in several: a plan takes many times the room of its text."""
+    limits = LimitsSettings(task_bytes=100_000)
+    tasks = ["1" + "+1" * (limits.task_bytes * share // 18) for share in (8, 7, 6)]
 
     async def scenario(engine: Engine) -> None:
-        planned: list[int] = []
-        engine.on_change = lambda job: planned.append(store.counts.unfinished)
-        one = [engine.submit(task) for _ in range(3)]
-        await asyncio.gather(*one, engine.submit_many([task]))
-        assert planned == [1, 2, 3, 4]
+        first, second, third = tasks
+        await asyncio.gather(
+            engine.submit(first), engine.submit_many([second]), engine.submit(third)
+        )
+        assert [(await engine.job(JobId(one))).task for one in (1, 2, 3)] == tasks
 
-    with_engine(scenario, store=store)
+    with_engine(scenario, limits=limits)
