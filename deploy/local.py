@@ -24,6 +24,7 @@ from deploy.ports import held_port
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
 class StartFailed(RuntimeError):
@@ -215,11 +216,21 @@ class LocalCluster:
 
 def demo(task: str, workers: int) -> int:
     """Start all, submit `task` with the client, print its answer as the last line, stop all."""
+    try:
+        return _demo(task, workers)
+    except KeyboardInterrupt:
+        print("interrupted: master and workers are stopped, and the job is gone", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _demo(task: str, workers: int) -> int:
     with tempfile.TemporaryDirectory() as data, LocalCluster(workers, ["--data", data]) as cluster:
         print(f"master at {cluster.url}, {workers} workers; submitting {task}", flush=True)
         client = [sys.executable, str(ROOT / "client.py"), "--master", cluster.url]
+        # In a session of its own Ctrl-C does not reach it: it would say how to come back to a job
+        # whose master is being stopped.
         return subprocess.run(  # noqa: S603  # our own client
-            [*client, "submit", "--wait", task], check=False
+            [*client, "submit", "--wait", task], check=False, start_new_session=True
         ).returncode
 
 

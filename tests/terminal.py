@@ -146,10 +146,14 @@ class Terminal:
             seen.append(line)
             assert not ended, _differing(command, seen)
 
+    def interrupt(self) -> list[str]:
+        """Interrupt what goes on here and return what is printed until the next prompt."""
+        os.write(self._ours, INTERRUPT)
+        return self._until_prompt()
+
     def end(self) -> None:
         """Interrupt what goes on here, wait until it has ended, and leave the shell."""
-        os.write(self._ours, INTERRUPT)
-        self._until_prompt()
+        self.interrupt()
         self._write("exit")
         self._shell.wait()
         os.close(self._ours)

@@ -2,7 +2,7 @@
 
 A command takes its arguments (arguments.py), says what to do with the master (flow.py, bulk.py)
 and prints what came of it (views.py). How it runs and which exit code it ends with is in
-session.py.
+session.py. What only few commands need and takes long to import is imported where it is used.
 """
 
 import itertools
@@ -16,8 +16,6 @@ import msgspec
 from click.shell_completion import get_completion_class
 from msgspec import UNSET, UnsetType
 from rich.console import RenderableType
-from rich.live import Live
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeElapsedColumn
 
 import engine
 from engine.client import views
@@ -171,6 +169,13 @@ def _progress(wishes: Wishes, size: int | None) -> Iterator[Callable[[int], None
     if wishes.quiet or not err.file.isatty() or wishes.out.file.isatty():
         yield lambda _done: None
         return
+    from rich.progress import (  # noqa: PLC0415  # see the module
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TimeElapsedColumn,
+    )
+
     columns = (BarColumn(), TaskProgressColumn(show_speed=True), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task("", total=size)
@@ -458,6 +463,8 @@ def _screen(wishes: Wishes) -> Iterator[Callable[[RenderableType], None]]:
     if wishes.as_json or not wishes.out.file.isatty():
         yield lambda look: wishes.out.print(look, soft_wrap=True)
         return
+    from rich.live import Live  # noqa: PLC0415  # see the module
+
     with Live(console=wishes.out, auto_refresh=False, vertical_overflow="crop") as live:
         yield lambda look: live.update(look, refresh=True)
 

@@ -138,6 +138,8 @@ def _printing() -> Iterator[None]:
         raise Stop(Wishes(), UNWRITABLE, f"cannot write the answers: stdout is closed; {ELSEWHERE}")
     try:
         yield
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(INTERRUPTED) from None
     except BrokenPipeError:
         raise click.exceptions.Exit(PIPE_CLOSED) from None
     except OSError as error:

@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 import engine
 from engine.client.cli import main
+from engine.client.session import Program
 from tests.scripted_master import (
     HOLD,
     Reply,
@@ -452,6 +454,17 @@ def test_top_as_json_is_a_line_for_each_look(master: ScriptedMaster) -> None:
 
 
 # --- the rest ---
+
+
+def test_ctrl_c_before_a_command_runs_is_quiet() -> None:
+    """And no job has failed."""
+
+    @click.command(cls=Program, invoke_without_command=True)
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    result = CliRunner().invoke(interrupted, [])
+    assert (result.exit_code, result.output) == (130, "")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

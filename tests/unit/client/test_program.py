@@ -31,17 +31,27 @@ def program(
     stdin: int = subprocess.PIPE,
     stdout: int = subprocess.PIPE,
     stderr: int = subprocess.PIPE,
-    without: int | None = None,
+    through: str = 'exec "$@"',
+    **env: str,
 ) -> "subprocess.Popen[bytes]":
-    """Start `client.py`, speaking to the master at `url`, `without` one of its descriptors."""
+    """Start `client.py`, speaking to the master at `url`, `through` a line of shell."""
     inherited = {name: each for name, each in os.environ.items() if not name.startswith("EXECUTOR")}
-    shell = [] if without is None else ["bash", "-c", f'exec "$@" {without}>&-', "bash"]
     return subprocess.Popen(
-        [*shell, sys.executable, str(ROOT / "client.py"), "--master", url or "unused", *args],
+        [
+            "sh",
+            "-c",
+            through,
+            "sh",
+            sys.executable,
+            str(ROOT / "client.py"),
+            "--master",
+            url or "unused",
+            *args,
+        ],
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
-        env=inherited | {"TERM": "xterm", "COLUMNS": "80"},
+        env=inherited | {"TERM": "xterm", "COLUMNS": "80"} | env,
     )
 
 
@@ -74,6 +84,30 @@ def test_ctrl_c_ends_a_program_that_waits_for_a_line(master: ScriptedMaster) -> 
         _, err = process.communicate()
     assert process.returncode == 130
     assert err == b"error: interrupted\nlines from 2 on were not submitted\n"
+
+
+def test_ctrl_c_while_the_program_starts_is_quiet(tmp_path: Path) -> None:
+    """Whatever is being imported then."""
+    (tmp_path / "msgspec.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    with program("", "-h", PYTHONPATH=str(tmp_path)) as process:
+        out, err = process.communicate()
+    assert (process.returncode, out, err) == (130, b"", b"")
+
+
+def test_ctrl_c_that_is_to_be_ignored_is(master: ScriptedMaster, tmp_path: Path) -> None:
+    """So is it for what a shell runs in the background."""
+    (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    start = 'trap "" INT; exec "$@"'
+    with program("", "-h", through=start, PYTHONPATH=str(tmp_path)) as process:
+        process.communicate()
+    assert process.returncode == 1  # there is nothing else in that click
+
+
+def test_what_few_commands_need_is_not_imported_for_all() -> None:
+    """A program that is called in a loop starts at once."""
+    said = "import engine.client.cli, sys; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", said], cwd=ROOT, text=True).split()
+    assert not {"rich.live", "rich.progress", "prometheus_client"} & set(loaded)
 
 
 def test_ctrl_c_while_lines_are_submitted_tells_which_may_have_been(
@@ -161,7 +195,8 @@ def test_what_cannot_be_written_is_told_in_a_line(
     """Also what no master is asked for, and where there is no stdout at all."""
     master.script("GET /jobs", Reply([running() | {"task": "1+1"}]))
     master.script("GET /workers", Reply([a_worker()]))
-    with program(master.url, *args, stdout=full_disk, without=1 if closed else None) as process:
+    start = 'exec "$@"' + (" >&-" if closed else "")
+    with program(master.url, *args, stdout=full_disk, through=start) as process:
         _, err = process.communicate()
     assert process.returncode == 6
     (line,) = err.decode().splitlines()
@@ -179,7 +214,7 @@ def test_help_for_a_closed_pipe_is_quiet() -> None:
 
 def test_a_closed_stdin_is_wrong_usage(master: ScriptedMaster) -> None:
     """There is nothing to take lines from."""
-    with program(master.url, "submit", "-", without=0) as process:
+    with program(master.url, "submit", "-", through='exec "$@" <&-') as process:
         _, err = process.communicate()
     assert process.returncode == 2
     assert b"Error: stdin is closed" in err
