@@ -473,7 +473,10 @@ def _screen(wishes: Wishes) -> Iterator[Callable[[RenderableType], None]]:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print what makes SHELL complete commands, options and values; source it."""
+    """Print what makes SHELL complete commands, options and values; source it.
+
+    It is for ./client.py, or for client.py in the PATH: shells cannot complete `python client.py`.
+    """
     program = ctx.find_root().info_name or "client.py"
     variable = f"_{program}_COMPLETE".replace("-", "_").replace(".", "_").upper()
     complete = get_completion_class(shell)

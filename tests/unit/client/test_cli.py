@@ -475,6 +475,11 @@ def test_completion_is_a_script_for_the_shell(shell: str) -> None:
     assert "_CLIENT_PY_COMPLETE" in result.stdout
 
 
+def test_completion_says_for_which_calls_it_is() -> None:
+    """Most of the pages call the program in another way."""
+    assert "./client.py" in client("", "completion", "-h").stdout
+
+
 def test_the_version_is_the_engines() -> None:
     """And nothing else is on the line."""
     assert client("", "--version").stdout == f"{engine.__version__}\n"
