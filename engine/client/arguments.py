@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 
 import click
 
+from engine.client import views
 from engine.client.session import DEFAULT_MASTER, Wishes
+
+LONGEST_ID = 19  # digits of the largest id that a record can hold
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -55,6 +58,22 @@ class JobIds(click.ParamType[range]):
         return self.fail(
             f"{value!r} is no job; give a number like 47, or several like 12-900", param, ctx
         )
+
+
+class OneJob(click.ParamType[int]):
+    """One job by its number."""
+
+    name = "id"
+
+    def convert(
+        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Return the id, which need not be one that a job has."""
+        if isinstance(value, int):
+            return value
+        if value.isascii() and value.isdigit() and len(value) <= LONGEST_ID:
+            return int(value)
+        return self.fail(f"{views.cut(value, 80)!r} is no job; give a number like 47", param, ctx)
 
 
 class Seconds(click.FloatRange):

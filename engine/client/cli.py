@@ -19,7 +19,7 @@ from rich.console import RenderableType
 
 import engine
 from engine.client import views
-from engine.client.arguments import JobIds, Seconds, SubmitCommand, common
+from engine.client.arguments import JobIds, OneJob, Seconds, SubmitCommand, common
 from engine.client.bulk import Bulk, Ended, Lines
 from engine.client.errors import ApiError
 from engine.client.flow import Errand
@@ -64,7 +64,7 @@ poll_interval = click.option(
     show_default=True,
     help="Ask for the job every S seconds.",
 )
-one_job = click.argument("job_id", metavar="ID", type=click.IntRange(min=1))
+one_job = click.argument("job_id", metavar="ID", type=OneJob())
 
 
 @main.command(cls=SubmitCommand)
@@ -303,7 +303,7 @@ async def _print_ended(wishes: Wishes, errand: Errand, ids: range) -> int:
 
 @main.command()
 @click.option("--limit", metavar="N", type=click.IntRange(1, 1000), default=100, show_default=True)
-@click.option("--before", metavar="ID", type=click.IntRange(min=1), help="Only jobs before ID.")
+@click.option("--before", metavar="ID", type=OneJob(), help="Only jobs before ID.")
 @click.option("--status", type=click.Choice(["unfinished", "succeeded", "failed"]))
 @common()
 @for_wishes

@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from engine.client.arguments import JobIds, MasterUrl, SubmitCommand, common
+from engine.client.arguments import JobIds, MasterUrl, OneJob, SubmitCommand, common
 from engine.client.session import Wishes
 
 Value = TypeVar("Value")
@@ -92,6 +92,15 @@ def test_jobs_from_the_last_to_the_first_are_refused() -> None:
     with pytest.raises(click.BadParameter, match="'9-5' has no jobs; write 5-9"):
         read(JobIds(), "9-5")
     assert read(JobIds(), "5-5") == range(5, 6)
+
+
+@pytest.mark.parametrize("text", ["abc", "-1", "1-2", "", "1.5", "\u0661", "1" * 5_000])
+def test_what_is_not_one_job_is_refused_with_how_a_job_is_named(text: str) -> None:
+    """In the same words, and not at length."""
+    assert read(OneJob(), "47") == 47
+    with pytest.raises(click.BadParameter, match="is no job; give a number like 47") as raised:
+        read(OneJob(), text)
+    assert len(raised.value.message) < 150
 
 
 @pytest.mark.parametrize("text", ["x", "1-", "1-x", "", "1.5", "\u0661"])
