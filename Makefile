@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 TASK ?= 1+(2*3)/4-5
 WORKERS ?= 3
 PORT ?= 8080
+DATA ?= data
 SEEDS ?= 1000
 KILLS ?= 200
 
@@ -23,11 +24,11 @@ $(VENV)/dev: $(VENV)/runtime requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
 	touch $@
 
-demo: $(VENV)/runtime ## Start a master and three workers, submit TASK, print its answer, stop all.
+demo: $(VENV)/runtime ## Start a master and WORKERS workers (3), submit TASK, print its answer, stop all.
 	@$(BIN)/python -m deploy.local --workers $(WORKERS) --demo="$(TASK)"
 
-run: $(VENV)/runtime ## Start a master and three workers, and leave them running until Ctrl-C.
-	@$(BIN)/python -m deploy.local --workers $(WORKERS) --port $(PORT)
+run: $(VENV)/runtime ## Start a master at PORT (8080), with its record in DATA (data/), and WORKERS workers (3), until Ctrl-C.
+	@$(BIN)/python -m deploy.local --workers $(WORKERS) --port $(PORT) --data "$(DATA)"
 
 test: $(VENV)/dev ## Run all tests that need no Docker, no browser and no Ruby.
 	$(BIN)/python -m pytest tests --ignore tests/docker --ignore tests/browser --ignore tests/ruby \

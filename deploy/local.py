@@ -234,12 +234,12 @@ def _demo(task: str, workers: int) -> int:
         ).returncode
 
 
-def run(workers: int, port: int) -> int:
+def run(workers: int, port: int, data: str) -> int:
     """Start all and leave them running until Ctrl-C."""
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    with LocalCluster(workers, port=port, echo=True) as cluster:
+    with LocalCluster(workers, ["--data", data], port=port, echo=True) as cluster:
         print(f"ready: python client.py --master {cluster.url} submit '1+(2*3)/4-5'", flush=True)
         stopped.wait()
     return 0
@@ -250,14 +250,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--data", default="data")
     parser.add_argument("--demo", metavar="TASK")
     arguments = parser.parse_args()
     try:
         if arguments.demo is not None:
             return demo(arguments.demo, arguments.workers)
-        return run(arguments.workers, arguments.port)
+        return run(arguments.workers, arguments.port, arguments.data)
     except StartFailed as error:
-        print(f"could not start: {error}", file=sys.stderr)
+        if arguments.demo is not None:
+            told = f"could not start: {error}"
+        else:  # the program's own words are there already
+            told = "could not start; another port and folder: make run PORT=8081 DATA=data-8081"
+        print(told, file=sys.stderr)
         return 1
 
 

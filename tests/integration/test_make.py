@@ -37,3 +37,26 @@ def test_a_demo_that_is_interrupted_says_that_all_is_stopped(terminal: Terminal)
     seen = terminal.interrupt()
     assert any("interrupted: master and workers are stopped" in line for line in seen)
     assert not any("Traceback" in line or "client.py" in line for line in seen)
+
+
+def test_help_names_what_can_be_chosen(terminal: Terminal) -> None:
+    """With what it is unless chosen."""
+    told = "\n".join(terminal.type("make help"))
+    for choice in ("TASK", "PORT (8080)", "DATA (data/)", "WORKERS workers (3)"):
+        assert choice in told
+
+
+def test_a_second_run_says_once_what_is_taken_and_what_to_choose(
+    clone: Clone, terminal: Terminal
+) -> None:
+    """In the words of make; what it advises works."""
+    ready = "ready: python client.py --master http://127.0.0.1:{} submit '1+(2*3)/4-5'"
+    others = [Terminal(clone) for _ in range(2)]
+    others[0].begin(Command("make run WORKERS=0", (ANY_LINES, ready.format(8080))))
+    told = terminal.type("make run WORKERS=0")
+    assert len([line for line in told if "Address already in use" in line]) == 1
+    assert "could not start; another port and folder: make run PORT=8081 DATA=data-8081" in told
+    chosen = "make run WORKERS=0 PORT=9001 DATA=data-9001"
+    others[1].begin(Command(chosen, (ANY_LINES, ready.format(9001))))
+    for other in others:
+        other.end()
