@@ -1,6 +1,7 @@
 """What `make` starts for people does what they type, and says what became of it."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -51,12 +52,14 @@ def test_a_second_run_says_once_what_is_taken_and_what_to_choose(
 ) -> None:
     """In the words of make; what it advises works."""
     ready = "ready: python client.py --master http://127.0.0.1:{} submit '1+(2*3)/4-5'"
-    others = [Terminal(clone) for _ in range(2)]
-    others[0].begin(Command("make run WORKERS=0", (ANY_LINES, ready.format(8080))))
-    told = terminal.type("make run WORKERS=0")
-    assert len([line for line in told if "Address already in use" in line]) == 1
-    assert "could not start; another port and folder: make run PORT=8081 DATA=data-8081" in told
-    chosen = "make run WORKERS=0 PORT=9001 DATA=data-9001"
-    others[1].begin(Command(chosen, (ANY_LINES, ready.format(9001))))
-    for other in others:
-        other.end()
+    with ExitStack() as ends:
+        first, second = Terminal(clone), Terminal(clone)
+        ends.callback(first.end)
+        ends.callback(second.end)
+        first.begin(Command("make run WORKERS=0", (ANY_LINES, ready.format(8080))))
+        told = terminal.type("make run WORKERS=0")
+        assert len([line for line in told if "Address already in use" in line]) == 1
+        advice = "could not start; another port and folder: make run PORT=8081 DATA=data-8081"
+        assert advice in told
+        chosen = "make run WORKERS=0 PORT=9001 DATA=data-9001"
+        second.begin(Command(chosen, (ANY_LINES, ready.format(9001))))
