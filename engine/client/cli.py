@@ -105,6 +105,9 @@ def _submit_one(wishes: Wishes, task: str, on_master: bool, poll_interval_s: flo
         try:
             status = await errand.answer(task)
         except ApiError as error:
+            if wishes.as_json and error.status in {400, 413}:
+                refused = TaskRefused(error.code, error.detail, error.column or 0)
+                click.echo(encode(_refused(refused)))
             if error.column is None:
                 raise
             raise Stop(wishes, REFUSED, error.detail, views.caret(task, error.column)) from error
@@ -208,10 +211,13 @@ class ItemEnded(msgspec.Struct):
     column: int | UnsetType = UNSET
 
 
+def _refused(task: TaskRefused, line: int | UnsetType = UNSET) -> ItemEnded:
+    return ItemEnded(line, error=task.error, detail=task.detail, column=task.column or UNSET)
+
+
 def _line_ended(number: int, outcome: JobStatus | TaskRefused) -> ItemEnded:
     if isinstance(outcome, TaskRefused):
-        column = outcome.column or UNSET
-        return ItemEnded(number, error=outcome.error, detail=outcome.detail, column=column)
+        return _refused(outcome, number)
     return ItemEnded(number, outcome.job_id, True, outcome.answer, outcome.error, outcome.detail)
 
 

@@ -228,6 +228,19 @@ def test_json_is_what_the_master_says(master: ScriptedMaster) -> None:
     assert result.exit_code == 1
 
 
+@pytest.mark.parametrize("where", [{"column": 2}, {}])
+def test_json_has_a_line_for_a_refused_expression_too(
+    master: ScriptedMaster, where: dict[str, int]
+) -> None:
+    """As it has for each of many."""
+    refusal = problem(400, "invalid_expression", "unexpected '!'", **where)
+    master.script("POST /submit", refusal)
+    result = client(master.url, "submit", "2!", "--json")
+    told = {"answer": None, "error": "invalid_expression", "detail": "unexpected '!'"}
+    assert (json.loads(result.stdout), result.exit_code) == (told | where, 2)
+    assert "unexpected '!'" in result.stderr
+
+
 # --- many lines ---
 
 
