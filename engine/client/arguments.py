@@ -5,16 +5,19 @@ Whatever cannot be used is told before the master is asked anything, with an exa
 
 import itertools
 import math
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
+from click.core import ParameterSource
 
 from engine.client import views
 from engine.client.session import DEFAULT_MASTER, Wishes
 
+ENVIRONMENT = "EXECUTOR_MASTER"
 LONGEST_ID = 19  # digits of the largest id that a record can hold
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -125,15 +128,29 @@ def _keep(ctx: click.Context, param: click.Parameter, value: object) -> None:
         setattr(wishes, str(param.name), value)
 
 
-def common(*, envvar: str | None = None) -> Callable[[Decorated], Decorated]:
+def _keep_master(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    # The environment's is looked at last, and only by a command that speaks to a master: a bad one
+    # is in the way of no other.
+    before = ctx.parent and ctx.parent.get_parameter_source(str(param.name))
+    given = value is not None or before is ParameterSource.COMMANDLINE
+    named = os.environ.get(ENVIRONMENT)
+    if named and not given and not isinstance(ctx.command, click.Group):
+        try:
+            value = MasterUrl().convert(named, None, ctx)
+        except click.BadParameter as error:
+            raise click.UsageError(f"{ENVIRONMENT}: {error.message}", ctx) from error
+    _keep(ctx, param, value)
+
+
+def common() -> Callable[[Decorated], Decorated]:
     """Add the options that every command takes; they end up in its `Wishes`."""
     option = partial(click.option, expose_value=False, callback=_keep)
     options = [
         option(
             "--master",
             type=MasterUrl(),
-            envvar=envvar,
-            help=f"The master's address; EXECUTOR_MASTER, or {DEFAULT_MASTER}, if not given.",
+            callback=_keep_master,
+            help=f"The master's address; {ENVIRONMENT}, or {DEFAULT_MASTER}, if not given.",
         ),
         option(
             "--timeout",

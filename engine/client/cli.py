@@ -43,7 +43,7 @@ Item = TypeVar("Item")
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
-@common(envvar="EXECUTOR_MASTER")
+@common()
 @click.version_option(engine.__version__, message="%(version)s")
 def main() -> None:
     """Submit arithmetic expressions to a master, and look after its jobs and workers.

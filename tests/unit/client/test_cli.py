@@ -215,6 +215,22 @@ def test_the_master_of_the_command_line_beats_the_one_of_the_environment(
         assert client(a_closed_port(), *args).exit_code == 0
 
 
+def test_a_bad_master_of_the_environment_is_told_as_such(master: ScriptedMaster) -> None:
+    """It is in the way of nothing that does not need it."""
+    bad = "ftp://x"
+    result = client(bad, "status", "47")
+    assert result.exit_code == 2
+    assert "Error: EXECUTOR_MASTER: 'ftp://x' is no address of a master" in result.stderr
+    url = having(master, a_job(47, 2))
+    for args in (
+        ("--master", url, "status", "47"),
+        ("status", "47", "--master", url),
+        ("completion", "bash"),
+        ("-h",),
+    ):
+        assert client(bad, *args).exit_code == 0
+
+
 def test_quiet_says_nothing_but_errors(master: ScriptedMaster) -> None:
     """What goes well needs no words."""
     assert client(having(master, a_job(47, 2)), "submit", "1+1", "-q").stderr == ""
