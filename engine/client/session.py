@@ -70,7 +70,8 @@ class Wishes:
             stderr=stderr,
             width=None if stream is not None and stream.isatty() else UNBOUNDED,
             force_terminal=True if self.color == "always" else None,
-            no_color={"always": False, "never": True}.get(self.color),
+            no_color=False if self.color == "always" else None,
+            color_system=None if self.color == "never" else "auto",  # no bold letters, either
             highlight=False,
             markup=False,
             emoji=False,

@@ -256,6 +256,15 @@ def test_a_terminal_gets_tables_that_fit(master: ScriptedMaster) -> None:
         assert max(map(len, lines)) <= 80
 
 
+def test_a_terminal_gets_no_styles_where_no_colours_are_wished_for(
+    master: ScriptedMaster,
+) -> None:
+    """Bold and dim letters are as much in the way of whoever reads the text."""
+    master.script("GET /workers", Reply([a_worker()]))
+    assert "\x1b" in on_a_terminal(master.url, "workers")
+    assert "\x1b" not in on_a_terminal(master.url, "workers", "--color", "never")
+
+
 def test_top_on_a_terminal_draws_over_what_it_has_drawn(master: ScriptedMaster) -> None:
     """The screen does not fill with old looks."""
     master.script("GET /workers", Reply([a_worker()]))
