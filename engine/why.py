@@ -69,6 +69,8 @@ def explain(facts: Facts) -> Explanation:
 def _finished(job: Job) -> str:
     assert job.outcome is not None  # noqa: S101  # it has finished
     if job.outcome.error is not None:
+        if job.outcome.error == "cancelled":
+            return "it was cancelled by a client"
         return f"it has failed with {job.outcome.error}: {job.outcome.detail}"
     answer = str(job.outcome.answer)
     if len(answer) > LONGEST_ANSWER:

@@ -44,6 +44,11 @@ def ended(**outcome: object) -> Job:
             ["it has failed with division_by_zero: '/' at column 2: by zero"],
         ),
         (
+            Facts(ended(error="cancelled", detail="cancelled by a client"), NOW),
+            "finished",
+            ["it was cancelled by a client"],
+        ),
+        (
             Facts(JOB, NOW, begun=False, running_jobs=7, most_running_jobs=7),
             "waiting_for_room",
             [
