@@ -67,7 +67,7 @@ poll_interval = click.option(
 one_job = click.argument("job_id", metavar="ID", type=OneJob())
 
 
-@main.command(cls=SubmitCommand)
+@main.command(cls=SubmitCommand, short_help="Compute EXPRESSION, or each line of a file.")
 @click.argument("expression", required=False)
 @click.option("--file", "file", type=click.File("rb"), help="Submit each line of a file.")
 @click.option("--wait", "on_master", is_flag=True, help="Wait on the master instead of polling.")
@@ -267,7 +267,7 @@ def _print_state(wishes: Wishes, job: JobStatus) -> None:
     click.echo(f"{job.job_id}\t{views.state(job)}" + (f"\t{said}" if said else ""))
 
 
-@main.command()
+@main.command(short_help="Wait for jobs, and print their answers.")
 @click.argument("job_ids", metavar="ID...", nargs=-1, required=True, type=JobIds())
 @poll_interval
 @common()
@@ -307,7 +307,7 @@ async def _print_ended(wishes: Wishes, errand: Errand, ids: range) -> int:
     return code
 
 
-@main.command()
+@main.command(short_help="List jobs, newest first.")
 @click.option("--limit", metavar="N", type=click.IntRange(1, 1000), default=100, show_default=True)
 @click.option("--before", metavar="ID", type=OneJob(), help="Only jobs before ID.")
 @click.option("--status", type=click.Choice(["unfinished", "succeeded", "failed"]))
@@ -345,7 +345,7 @@ def _print_rows(
         click.echo("\n".join(told))
 
 
-@main.command()
+@main.command(short_help="Cancel job ID, unless it has finished.")
 @one_job
 @common()
 @for_wishes
@@ -363,7 +363,7 @@ def cancel(wishes: Wishes, job_id: int) -> None:
     run(wishes, work)
 
 
-@main.command()
+@main.command(short_help="Show the operations of job ID as a tree.")
 @one_job
 @common()
 @for_wishes
@@ -417,7 +417,7 @@ async def _explained(
         ) from error
 
 
-@main.command()
+@main.command(short_help="List the workers of the pool.")
 @common()
 @for_wishes
 def workers(wishes: Wishes) -> None:
@@ -475,7 +475,7 @@ def _screen(wishes: Wishes) -> Iterator[Callable[[RenderableType], None]]:
         yield lambda look: live.update(look, refresh=True)
 
 
-@main.command()
+@main.command(short_help="Print a completion script for SHELL; source it.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:

@@ -521,6 +521,14 @@ def test_every_command_explains_itself() -> None:
         assert (result.exit_code, result.stdout[:6]) == (0, "Usage:")
 
 
+def test_help_has_a_whole_sentence_for_every_command() -> None:
+    """None is cut where the line ends."""
+    _, _, listed = client("", "-h").stdout.partition("Commands:\n")
+    lines = listed.splitlines()
+    assert [line.split()[0] for line in lines] == sorted(main.commands)
+    assert all(line.endswith(".") and not line.endswith("...") for line in lines)
+
+
 @pytest.mark.parametrize(
     ("color", "env", "coloured"),
     [
