@@ -50,7 +50,7 @@ def main() -> None:
 
     Data goes to stdout, all else to stderr. Exit codes: 0 answer, 1 the job failed, 2 usage or a
     refused expression, 3 master out of reach, 4 unknown job, 5 --timeout passed, 6 stdout
-    cannot be written, 130 Ctrl-C.
+    cannot be written, 130 Ctrl-C, 141 stdout was closed by who read it.
     """
 
 

@@ -35,7 +35,6 @@ UNWRITABLE = 6  # the disk behind stdout is full, or there is no stdout
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 PIPE_CLOSED = 141  # 128 + SIGPIPE: `submit --file F | head` has had enough
 
-
 LAST_WORDS_S = 1.0  # for a master that is alive; who set a time-out waits no longer for another
 UNBOUNDED = 10_000  # columns; a task may be longer, and each line of its table would be
 ELSEWHERE = "make room, or send stdout to a file elsewhere"

@@ -1,6 +1,7 @@
 """What a person types decides what is printed where, and the exit code."""
 
 import json
+import re
 from pathlib import Path
 
 import click
@@ -8,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import engine
+from engine.client import session
 from engine.client.cli import main
 from engine.client.session import Program
 from tests.scripted_master import (
@@ -519,6 +521,26 @@ def test_every_command_explains_itself() -> None:
     for name in main.commands:
         result = client("", name, "-h")
         assert (result.exit_code, result.stdout[:6]) == (0, "Usage:")
+
+
+def test_help_and_page_name_every_exit_code() -> None:
+    """Scripts go by them."""
+    page = (Path(__file__).parents[3] / "docs/using.md").read_text()
+    codes = {
+        session.ANSWERED,
+        session.FAILED,
+        session.REFUSED,
+        session.OUT_OF_REACH,
+        session.UNKNOWN_JOB,
+        session.TIMED_OUT,
+        session.UNWRITABLE,
+        session.INTERRUPTED,
+        session.PIPE_CLOSED,
+    }
+    for told in (page, client("", "-h").stdout):
+        _, _, listed = " ".join(told.split()).partition("Exit codes: ")
+        named = re.findall(r"(\d+) ", listed.partition(".")[0])
+        assert {int(code) for code in named} == codes
 
 
 def test_help_has_a_whole_sentence_for_every_command() -> None:
