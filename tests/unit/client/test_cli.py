@@ -172,7 +172,7 @@ def test_an_unknown_job_exits_with_4(master: ScriptedMaster, command: str) -> No
 def test_a_timeout_exits_with_5_and_says_how_to_resume(master: ScriptedMaster) -> None:
     """The job goes on, so its answer can still be had."""
     url = having(master, running())
-    result = client(url, "submit", "1+1", "--poll-interval", "0.001", "--timeout", "0.2")
+    result = client(url, "wait", "47", "--poll-interval", "0.001", "--timeout", "0.2")
     assert (result.exit_code, result.stdout) == (5, "")
     assert f"client.py --master {url} wait 47" in result.stderr
 
