@@ -1,4 +1,5 @@
 import re
+from typing import Any
 
 import pytest
 
@@ -89,6 +90,57 @@ def test_a_huge_tree_is_capped_and_says_so(open_page: Open, cluster: LocalCluste
     assert page.count(".node") <= 300
     page.wait("#operations-note", "100 of 20,000 shown")
     assert page.count("#operations tr") == 100
+
+
+def node(index: int, parent: int | None) -> dict[str, Any]:
+    """Return an operation as it is drawn in a tree."""
+    return {
+        "index": index,
+        "parent": parent,
+        "column": index + 1,
+        "operation": "sum",
+        "op1": "1",
+        "op2": "1",
+        "result": "2",
+        "state": "done",
+        "error": None,
+        "worker": "w",
+        "attempts": [],
+        "queued_s": 0.1,
+        "on_the_way_s": 0.1,
+    }
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param([2, []], id="the same job while its sample had no root"),
+        pytest.param([2, [node(0, None)]], id="the same job while its sample had the root alone"),
+        pytest.param([1, [node(8, None), *(node(n, 8) for n in range(6))]], id="one that fits"),
+    ],
+)
+def test_a_wide_tree_can_be_fitted_whatever_was_drawn_before(
+    open_page: Open, cluster: LocalCluster, before: list[Any]
+) -> None:
+    """It begins in its full size, with the button, and without a node there is no box at all."""
+    page = open_page(cluster.url, f"job/{run(cluster.url, '1+2')}")
+    page.wait(".node")
+    wide = [2, [node(99, None), *(node(n, 99) for n in range(40))]]
+    seen = page.module(
+        "tree.js",
+        """(() => {
+            const view = new m.TreeView(() => {});
+            const tree = document.getElementById("tree");
+            return argument.map(([job_id, operations]) => {
+                view.show({ job_id, operations, total: 99, critical_path: [] });
+                const button = !document.getElementById("tree-fit").hidden;
+                return [tree.hidden, tree.className, button, tree.querySelectorAll(".node").length];
+            });
+        })()""",
+        [before, wide],
+    )
+    assert seen[0][0] == (not before[1])
+    assert seen[1] == [False, "tree", True, 41]
 
 
 def test_a_failed_operation_is_red(open_page: Open, cluster: LocalCluster) -> None:

@@ -19,7 +19,7 @@ export class TreeView {
   #select;
   #nodes = new Map(); // by index, its SVG group
   #layout = null;
-  #job = null;
+  #begun = null; // the job and the width of the drawing that has found its scale
   #fit = document.getElementById("tree-fit");
 
   /** `select(index)` is called when one points at a node, or reaches it; `null` when one leaves. */
@@ -37,11 +37,15 @@ export class TreeView {
     const focused = document.activeElement?.closest?.("#tree .node")?.dataset.index;
     const { scrollLeft, scrollTop } = this.#parent;
     this.#layout = layOut(job.operations, DRAWN);
-    this.#draw(job);
+    const isEmpty = this.#layout.nodes.length === 0; // as a sample is that has no root yet
+    this.#parent.hidden = isEmpty;
     setText(this.#note, leftOut(job, this.#layout));
-    if (this.#job === job.job_id) this.#parent.scrollTo(scrollLeft, scrollTop);
-    else this.#begin();
-    this.#job = job.job_id;
+    if (isEmpty) this.#clear();
+    else this.#draw(job);
+    const drawn = isEmpty ? null : `${job.job_id} ${this.#layout.width}`;
+    if (this.#begun === drawn) this.#parent.scrollTo(scrollLeft, scrollTop);
+    else if (!isEmpty) this.#begin();
+    this.#begun = drawn;
     if (focused !== undefined) this.#focus(Number(focused));
   }
 
@@ -50,6 +54,12 @@ export class TreeView {
     for (const [at, node] of this.#nodes) {
       node.classList.toggle("marked", at === index);
     }
+  }
+
+  #clear() {
+    this.#nodes.clear();
+    this.#parent.replaceChildren();
+    this.#fit.hidden = true;
   }
 
   #draw(job) {
@@ -71,6 +81,7 @@ export class TreeView {
 
   /** A tree that is a little too wide is shrunk; a wide one would not be readable any more. */
   #begin() {
+    this.#parent.classList.remove("fit"); // in which everything would seem to fit
     const { clientWidth, scrollWidth } = this.#parent;
     this.#fit.hidden = scrollWidth <= clientWidth;
     this.#scale(clientWidth / scrollWidth >= READABLE);
