@@ -151,6 +151,19 @@ def test_operations_of_one_call_are_one_bar(page: Dashboard) -> None:
     assert calls == [([0, 1], 0, 0), ([2], 1, 1), ([3], 0, 2)]
 
 
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        ({"finished": False}, "3 operations waiting"),
+        ({"finished": True}, "3 operations without a result"),
+        ({"sampled": True, "shown": 750, "total": 100_000}, "747 of 100,000 operations drawn"),
+    ],
+)
+def test_what_has_no_bar_is_counted(page: Dashboard, job: dict[str, Any], said: str) -> None:
+    """Operations that wait, or were never waited for; of a sample, how much is drawn."""
+    assert page.module("timeline.js", "m.leftOut(argument, 0, 3)", job) == said
+
+
 # state.js
 
 REDUCED = """argument.reduce((state, event) => m.reduce(state, event), m.nothing)"""
@@ -306,3 +319,42 @@ def test_causes_are_said_in_words(
         state,
     )
     assert found == said
+
+
+# job.js
+
+
+def test_attempts_and_workers_are_counted_as_the_tree_shows_them(page: Dashboard) -> None:
+    """Also those of operations that have not come back; of a sample the master's sums are told."""
+    attempts = [{"worker": "a", "reason": "timed_out"}, {"worker": "b", "reason": None}]
+    trace = {
+        "total": 2,
+        "sampled": False,
+        "operations": [{"attempts": attempts}, {"attempts": []}],
+        "summary": {"attempts": 7, "workers": {"w": 7}},
+    }
+    facts = [
+        page.module("job.js", "m.factsOf(argument)", {"job": {}, "trace": told})
+        for told in (trace, {**trace, "sampled": True})
+    ]
+    assert facts == [
+        [["Operations", "2"], ["Attempts", "2"], ["Workers", "2"]],
+        [["Operations", "2"], ["Attempts", "7"], ["Workers", "1"]],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("finished", "states"),
+    [
+        (False, ["done", "failed", "waiting", "queued", "sent"]),
+        (True, ["done", "failed", "no result", "no result", "no result"]),
+    ],
+)
+def test_nothing_waits_when_the_job_has_ended(
+    page: Dashboard, finished: bool, states: list[str]
+) -> None:
+    """What was left when it failed, or was cancelled, is waited for by nobody."""
+    told = ["done", "failed", "waiting", "queued", "sent"]
+    trace = {"finished": finished, "operations": [{"state": state} for state in told]}
+    shown = page.module("job.js", "m.ended(argument).operations.map(it => it.state)", trace)
+    assert shown == states

@@ -16,6 +16,7 @@ const AGAIN_S = 1;
 const LONGEST_AGAIN_S = 15;
 const TASK_SHOWN = 4000; // characters
 const ANSWER_SHOWN = 5000; // all that an integer can have
+const ENDS = new Set(["done", "failed"]);
 
 export class JobView {
   #article = document.getElementById("job");
@@ -167,11 +168,20 @@ async function everythingOf(id, before) {
 
 async function traceOf(id) {
   try {
-    return [await api.operations(id), null];
+    return [ended(await api.operations(id)), null];
   } catch (problem) {
     if (problem.code === "trace_not_kept") return [null, problem.message];
     throw problem;
   }
+}
+
+/** Return a trace in which, when the job has ended, nothing is said to wait any more. */
+export function ended(trace) {
+  if (!trace.finished) return trace;
+  const operations = trace.operations.map((operation) =>
+    ENDS.has(operation.state) ? operation : { ...operation, state: "no result" },
+  );
+  return { ...trace, operations };
 }
 
 async function whyOf(id) {
@@ -188,7 +198,8 @@ async function taskOf(id) {
   return job && String(job.job_id) === String(BigInt(id)) ? job.task : null;
 }
 
-function factsOf({ job, trace }, told, now) {
+/** Return what is known of a job besides its answer, as pairs of a term and a text. */
+export function factsOf({ job, trace }, told, now) {
   const facts = [];
   const submitted = told?.submitted_at ?? trace?.submitted_at;
   const finished = told?.finished_at ?? trace?.finished_at;
@@ -200,13 +211,13 @@ function factsOf({ job, trace }, told, now) {
   return facts;
 }
 
-function sums({ total, summary }) {
-  const workers = Object.keys(summary.workers).length;
+/** The master's sums are of what came back; of a job that is told whole all is seen here. */
+function sums({ total, sampled, summary, operations }) {
+  const attempts = operations.flatMap((operation) => operation.attempts);
+  const workers = sampled ? Object.keys(summary.workers) : new Set(attempts.map(({ worker }) => worker));
   return [
     ["Operations", format.count(total)],
-    ["Attempts", format.count(summary.attempts)],
-    ["Workers", format.count(workers)],
-    ["Waited, in all", format.duration(summary.queued_s)],
-    ["Ran, in all", format.duration(summary.on_the_way_s)],
+    ["Attempts", format.count(sampled ? summary.attempts : attempts.length)],
+    ["Workers", format.count(sampled ? workers.length : workers.size)],
   ];
 }

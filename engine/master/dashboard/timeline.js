@@ -79,7 +79,7 @@ export class TimelineView {
     this.#bars = [];
     const drawn = all.slice(0, WORKERS).map((row) => this.#row(row, length, critical));
     this.#parent.replaceChildren(...drawn, ...(drawn.length ? [axis(length)] : []));
-    setText(this.#note, leftOut(all.length - drawn.length, left));
+    setText(this.#note, leftOut(job, all.length - drawn.length, left));
   }
 
   /** Mark the bar that operation `index` is part of, or none for `null`. */
@@ -134,9 +134,11 @@ function axis(length) {
   return element("div", { class: "row axis", "aria-hidden": "true" }, element("span", { class: "name" }), marks);
 }
 
-function leftOut(workers, operations) {
+/** Return what the drawing leaves out of a job, in words: so many workers and operations. */
+export function leftOut({ finished, sampled, shown, total }, workers, operations) {
   const parts = [];
-  if (operations > 0) parts.push(`${format.counted(operations, "operation")} not yet sent`);
+  if (sampled) parts.push(`${format.count(shown - operations)} of ${format.counted(total, "operation")} drawn`);
+  else if (operations > 0) parts.push(`${format.counted(operations, "operation")} ${finished ? "without a result" : "waiting"}`);
   if (workers > 0) parts.push(`${format.counted(workers, "worker")} not drawn`);
   return parts.join(" · ");
 }
