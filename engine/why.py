@@ -79,6 +79,8 @@ def _finished(job: Job) -> str:
 
 
 def _no_room(facts: Facts) -> list[str]:
+    is_any_live = any(worker.state == State.LIVE for worker in facts.workers)
+    sooner = "more workers make that sooner" if is_any_live else "no worker is live to compute them"
     if facts.running_jobs < facts.most_running_jobs:
         return [
             f"it has not begun: {facts.running_jobs} jobs run, and the large ones among them leave"
@@ -88,7 +90,7 @@ def _no_room(facts: Facts) -> list[str]:
     return [
         f"it has not begun: {facts.running_jobs} jobs run, which is as many as"
         " limits.running_jobs lets",
-        "it begins when those before it have finished; more workers make that sooner",
+        f"it begins when those before it have finished; {sooner}",
     ]
 
 
@@ -133,7 +135,7 @@ def _what_would_help(facts: Facts, takers: Counter[State], name: str) -> str:
 def _sent(facts: Facts, sent: list[UnderWay]) -> list[str]:
     longest = sorted(sent, key=lambda entry: entry.sent_at)
     sentences = [
-        f"{_named(entry)} is at worker {entry.worker} since"
+        f"{_named(entry)} is at worker {entry.worker} for"
         f" {_seconds(facts.now - entry.sent_at)}" + (f"; {_tried(entry)}" if entry.failed else "")
         for entry in islice(longest, MOST_SENT)
     ]

@@ -280,6 +280,21 @@ def test_what_a_worker_has_in_hand_is_named(
     assert page.module("workers.js", shown, [known, 1000]) == said
 
 
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        (0, "No worker is here yet. Start one:"),
+        (1, "The only worker is dead; start it again, or another:"),
+        (3, "All 3 workers are dead; start them again, or another:"),
+    ],
+)
+def test_an_empty_list_tells_whether_workers_ever_were(
+    page: Dashboard, gone: int, said: str
+) -> None:
+    """Who is dead for long is not listed any more, and yet had been here."""
+    assert page.module("workers.js", "m.emptiness(argument)", gone) == said
+
+
 # summary.js
 
 

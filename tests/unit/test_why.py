@@ -13,6 +13,7 @@ MUL = an_operation(3, "mul", (2, 3), column=5)
 NOW = 10.0
 WAITING = UnderWay(MUL, 8.8)
 AT_WORKER = UnderWay(MUL, 8.8, "w1", 9.6)
+NO_ROOM = Facts(JOB, NOW, begun=False, running_jobs=7, most_running_jobs=7)
 
 
 def worker(state: State, *operations: str) -> WorkerFacts:
@@ -49,11 +50,19 @@ def ended(**outcome: object) -> Job:
             ["it was cancelled by a client"],
         ),
         (
-            Facts(JOB, NOW, begun=False, running_jobs=7, most_running_jobs=7),
+            NO_ROOM._replace(workers=[worker(State.LIVE)]),
             "waiting_for_room",
             [
                 "it has not begun: 7 jobs run, which is as many as limits.running_jobs lets",
                 "it begins when those before it have finished; more workers make that sooner",
+            ],
+        ),
+        (
+            NO_ROOM._replace(workers=[worker(State.DEAD)]),
+            "waiting_for_room",
+            [
+                "it has not begun: 7 jobs run, which is as many as limits.running_jobs lets",
+                "it begins when those before it have finished; no worker is live to compute them",
             ],
         ),
         (
@@ -109,7 +118,7 @@ def ended(**outcome: object) -> Job:
         (
             Facts(JOB, NOW, under_way=[AT_WORKER], workers=[worker(State.LIVE)]),
             "running",
-            ["operation 3 (mul, column 5) is at worker w1 since 0.4 s"],
+            ["operation 3 (mul, column 5) is at worker w1 for 0.4 s"],
         ),
         (
             Facts(
@@ -120,7 +129,7 @@ def ended(**outcome: object) -> Job:
             ),
             "running",
             [
-                "operation 3 (mul, column 5) is at worker w1 since 0.4 s; an attempt failed"
+                "operation 3 (mul, column 5) is at worker w1 for 0.4 s; an attempt failed"
                 " before, the last one at worker w2: timed_out"
             ],
         ),

@@ -37,6 +37,14 @@ export function leftOut(shown, here, gone) {
   return parts.join(" · ");
 }
 
+/** Return what stands in the place of an empty list, of which `gone` long dead are left out. */
+export function emptiness(gone) {
+  if (gone === 0) return "No worker is here yet. Start one:";
+  return gone === 1
+    ? "The only worker is dead; start it again, or another:"
+    : `All ${format.count(gone)} workers are dead; start them again, or another:`;
+}
+
 export class WorkersView {
   #note = document.getElementById("workers-note");
   #empty = document.getElementById("workers-empty");
@@ -66,6 +74,7 @@ export class WorkersView {
     setText(this.#note, leftOut(visible.length, here.length, gone));
     setText(this.#toggle, this.#all ? `Show ${SHOWN} only` : `Show all ${format.count(here.length)}`);
     this.#toggle.hidden = here.length <= SHOWN;
+    setText(this.#empty.firstElementChild, emptiness(gone));
     this.#empty.hidden = here.length > 0 || state.summary === null;
   }
 }
