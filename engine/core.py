@@ -274,6 +274,7 @@ class Engine:
         trace = self._traces.get(job_id)
         if trace is None:
             raise TraceNotKept(_why_no_trace(job))
+        running_s = None if job.finished else round(self._clock.now() - trace.began_at, 6)
         if isinstance(trace, SampledTrace):
             told = await self._told(trace.shown(self._executor.under_way(job_id)))
         else:
@@ -287,6 +288,9 @@ class Engine:
             operations=told.operations,
             sampled=isinstance(trace, SampledTrace),
             finished=job.finished,
+            submitted_at=job.submitted_at,
+            finished_at=job.finished_at,
+            running_s=running_s,
             critical_path=told.critical_path,
             summary=told.summary,
         )

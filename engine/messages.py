@@ -187,6 +187,8 @@ class OperationsSummary(msgspec.Struct):
 class JobOperations(msgspec.Struct):
     """What `/job/{id}/operations` answers: `shown` of `total` operations, all unless `sampled`.
 
+    `submitted_at` and `finished_at` are seconds since the epoch, by the master's clock; until it
+    has finished, `running_s` is how long ago it began, which the times of operations count from.
     `critical_path` are the indexes of the operations that the last one waited for, each for the
     one before; of a sample it is empty.
     """
@@ -198,6 +200,9 @@ class JobOperations(msgspec.Struct):
     operations: list[OperationShown]
     sampled: bool = False
     finished: bool = False
+    submitted_at: float | None = None
+    finished_at: float | None = None
+    running_s: float | None = None
     critical_path: list[int] = []
     summary: OperationsSummary = msgspec.field(default_factory=OperationsSummary)
 

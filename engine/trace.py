@@ -188,7 +188,7 @@ class SampledTrace:
     def __init__(self, plan: Plan, began_at: float) -> None:
         self._plan: Plan | None = plan
         self._operations = len(plan)
-        self._began_at = began_at
+        self.began_at = began_at
         self._kept: dict[int, _Entry] = {}  # the sample, when the job has ended
         self._parents: dict[int, int | None] = {}  # of its operations
         self._first: list[_Came] = []
@@ -292,10 +292,10 @@ class SampledTrace:
             if index in came:
                 entry = came[index]
                 shown = _of(entry.operation, parents[index])
-                _finish(shown, entry.result, entry.trip, entry.since, self._began_at)
+                _finish(shown, entry.result, entry.trip, entry.since, self.began_at)
             else:
                 shown = _of(waiting[index].step, parents[index])
-                _set_off(shown, waiting[index], self._began_at)
+                _set_off(shown, waiting[index], self.began_at)
             operations.append(shown)
         return Shown(operations, [], summary)
 

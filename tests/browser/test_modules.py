@@ -91,6 +91,21 @@ def test_a_long_text_is_cut_between_characters(page: Dashboard) -> None:
     assert shown == f"{WIDE * 2}… (3 characters)"
 
 
+@pytest.mark.parametrize(
+    ("now", "text"),
+    [
+        ([2026, 10, 23, 23, 59], "00:03:22"),
+        ([2026, 10, 24, 0, 0], "23 Nov 2026, 00:03:22"),
+        ([2027, 10, 23, 0, 4], "23 Nov 2026, 00:03:22"),
+    ],
+)
+def test_what_was_on_another_day_has_a_date(page: Dashboard, now: list[int], text: str) -> None:
+    """Of today the time is enough."""
+    wall = "new Date(2026, 10, 23, 0, 3, 22) / 1000"
+    moment = f"m.moment({wall}, new Date(...argument) / 1000)"
+    assert page.module("format.js", moment, now) == text
+
+
 # tree-layout.js
 
 
@@ -149,6 +164,17 @@ def test_operations_of_one_call_are_one_bar(page: Dashboard) -> None:
     assert [row["worker"] for row in drawn["rows"]] == ["v", "w"]
     calls = [(call["indexes"], call["lane"], call["from"]) for call in drawn["rows"][1]["calls"]]
     assert calls == [([0, 1], 0, 0), ([2], 1, 1), ([3], 0, 2)]
+
+
+def test_a_call_that_is_under_way_reaches_to_now(page: Dashboard) -> None:
+    """Now is where the axis ends, though what has come back ended before."""
+    timed = [
+        {"index": 0, "worker": "w", "sent_s": 1, "queued_s": 1, "on_the_way_s": 1},
+        {"index": 1, "worker": "w", "sent_s": 2, "queued_s": 0, "on_the_way_s": None},
+    ]
+    drawn = page.module("timeline.js", "m.schedule(argument, 9)", timed)
+    assert drawn["length"] == 9
+    assert [call["until"] for call in drawn["rows"][0]["calls"]] == [2, 9]
 
 
 @pytest.mark.parametrize(
@@ -337,6 +363,17 @@ def test_causes_are_said_in_words(
 
 
 # job.js
+
+
+def test_what_the_stream_does_not_tell_is_told_by_the_operations(page: Dashboard) -> None:
+    """When an old job was submitted and how long it took."""
+    summary = {"attempts": 1, "workers": {}}
+    trace = {"total": 1, "sampled": True, "operations": [], "summary": summary}
+    times = {"submitted_at": 1000.5, "finished_at": 1002.5}
+    read = {"job": {}, "trace": {**trace, **times}}
+    facts = dict(page.module("job.js", "m.factsOf(argument, undefined, 1003)", read))
+    assert facts["Submitted"]
+    assert facts["Took"] == "2.00 s"
 
 
 def test_attempts_and_workers_are_counted_as_the_tree_shows_them(page: Dashboard) -> None:

@@ -26,6 +26,8 @@ def test_a_finished_job_tells_each_operation() -> None:
             False,
             [0, 1, 2, 3],
         )
+        assert told["submitted_at"] < told["finished_at"]
+        assert told["running_s"] is None
         assert told["summary"]["workers"] == {"w1": 4}
         assert told["summary"]["attempts"] == 4
         first = told["operations"][0]
@@ -69,7 +71,8 @@ def test_a_job_without_a_worker_shows_what_waits_in_the_queue() -> None:
             "waiting",
         ]
         assert [o["op2"] for o in told["operations"]] == [3, 4, None, 5]
-        assert told["finished"] is False
+        assert (told["finished"], told["finished_at"]) == (False, None)
+        assert told["running_s"] >= 0
 
     asyncio.run(law())
 

@@ -57,7 +57,15 @@ function wholeUnits(seconds) {
 
 /** Return the time of day of `wall`, seconds since the epoch, where the reader is. */
 export function timeOfDay(wall) {
-  return new Date(wall * 1000).toLocaleTimeString("en", { hour12: false });
+  return new Date(wall * 1000).toLocaleTimeString("en", { hourCycle: "h23" });
+}
+
+/** Return when `wall` was, seconds since the epoch: the time of day, and the date unless `now` has the same. */
+export function moment(wall, now) {
+  const [day, today] = [wall, now].map((at) => new Date(at * 1000));
+  if (day.toDateString() === today.toDateString()) return timeOfDay(wall);
+  const date = day.toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" });
+  return `${date}, ${timeOfDay(wall)}`;
 }
 
 /** Return `text` in at most about `most` characters; what was left out is counted, not hidden. */

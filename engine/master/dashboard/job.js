@@ -31,9 +31,10 @@ export class JobView {
   #untraced = document.getElementById("job-untraced");
   #traced = document.getElementById("job-traced");
   #views = [TreeView, TimelineView, OperationsView].map((View) => new View((index) => this.#mark(index)));
+  #now = null; // the master's time when the page was shown last, if it was told
   #id = null;
   #read = null; // what was read last: { job, task, trace, untraced, why }
-  #drawn = ""; // the trace that is drawn, as text
+  #drawn = ""; // the operations that are drawn, as text
   #readAt = 0;
   #pauseS = AGAIN_S;
   #reading = null; // the id that is being read
@@ -59,7 +60,8 @@ export class JobView {
     if (this.#id === null) return;
     const told = state.jobs.get(Number(this.#id));
     if (this.#isDue(told)) this.#readAgain(this.#id);
-    if (this.#read) this.#showFacts(told, now);
+    this.#now = now;
+    if (this.#read) this.#showFacts(told);
   }
 
   #isDue(told) {
@@ -89,7 +91,7 @@ export class JobView {
     this.#found.hidden = false;
     this.#showOutcome(read);
     this.#showTrace(read);
-    this.#showFacts(undefined, null);
+    this.#showFacts(undefined);
   }
 
   /** What was read before stays; a job that is not there is not asked for every second. */
@@ -115,16 +117,16 @@ export class JobView {
     setText(this.#untraced, untraced ?? "");
     this.#untraced.hidden = untraced === null;
     this.#traced.hidden = trace === null || trace.total === 0;
-    const text = JSON.stringify(trace);
-    if (this.#traced.hidden || text === this.#drawn) return;
-    this.#drawn = text;
+    if (this.#traced.hidden) return;
+    const text = JSON.stringify(trace.operations);
     for (const view of this.#views) {
-      view.show(trace);
+      if (text !== this.#drawn || view.grows) view.show(trace);
     }
+    this.#drawn = text;
   }
 
-  #showFacts(told, now) {
-    const facts = factsOf(this.#read, told ?? this.#read.told, now);
+  #showFacts(told) {
+    const facts = factsOf(this.#read, told ?? this.#read.told, this.#now);
     if (told) this.#read.told = told;
     const pairs = facts.flatMap(([term, text]) => [element("dt", { text: term }), element("dd", { text })]);
     const before = this.#facts.textContent;
@@ -198,12 +200,12 @@ async function taskOf(id) {
   return job && String(job.job_id) === String(BigInt(id)) ? job.task : null;
 }
 
-/** Return what is known of a job besides its answer, as pairs of a term and a text. */
+/** Return what is known of a job besides its answer, as of `now`, as pairs of a term and a text. */
 export function factsOf({ job, trace }, told, now) {
   const facts = [];
   const submitted = told?.submitted_at ?? trace?.submitted_at;
   const finished = told?.finished_at ?? trace?.finished_at;
-  if (submitted) facts.push(["Submitted", format.timeOfDay(submitted)]);
+  if (submitted) facts.push(["Submitted", format.moment(submitted, now)]);
   if (submitted && finished) facts.push(["Took", format.duration(finished - submitted)]);
   else if (submitted && now) facts.push(["So far", format.waiting(now - submitted)]);
   if (job.error) facts.push(["Error", job.error]);

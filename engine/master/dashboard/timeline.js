@@ -13,14 +13,16 @@ const WORKERS = 24;
 
 /**
  * Return `{ rows, length, left }`: for each worker its calls, in seconds from the earliest start.
+ * Of a job that has run for `running` seconds until now, what is under way reaches to there.
  *
  * A row is { worker, lanes, calls }, a call { indexes, from, sent, until, lane, state }: it waited
  * from `from` to `sent` and ran until `until`. `left` counts operations that have no time yet.
  */
-export function schedule(operations) {
+export function schedule(operations, running = null) {
   const timed = operations.filter(({ worker, sent_s: at }) => worker && typeof at === "number");
   const start = Math.min(...timed.map((operation) => operation.sent_s - (operation.queued_s ?? 0)));
-  const now = Math.max(...timed.map((operation) => operation.sent_s + (operation.on_the_way_s ?? 0))) - start;
+  const ends = timed.map((operation) => operation.sent_s + (operation.on_the_way_s ?? 0));
+  const now = Math.max(running ?? 0, ...ends) - start;
   const calls = new Map();
   for (const operation of timed) {
     const sent = operation.sent_s - start;
@@ -62,6 +64,7 @@ export class TimelineView {
   #parent = document.getElementById("timeline");
   #note = document.getElementById("timeline-note");
   #bars = []; // [indexes, element]
+  grows = true; // with time, though no operation changes
 
   /** `select(index)` is called when one points at a bar, with `null` when one leaves. */
   constructor(select) {
@@ -74,7 +77,7 @@ export class TimelineView {
 
   /** Draw the operations of a job. */
   show(job) {
-    const { rows: all, length, left } = schedule(job.operations);
+    const { rows: all, length, left } = schedule(job.operations, job.running_s);
     const critical = new Set(job.critical_path);
     this.#bars = [];
     const drawn = all.slice(0, WORKERS).map((row) => this.#row(row, length, critical));
