@@ -164,6 +164,20 @@ def test_an_unfinished_job_says_why(open_page: Open) -> None:
 
 
 def test_an_unknown_job_is_said_to_be_unknown(open_page: Open, cluster: LocalCluster) -> None:
-    """A link to a job that never was leads to a sentence, not to an empty page."""
+    """A link to a job that never was leads to a sentence, after one look."""
     page = open_page(cluster.url, "job/999999999999999999")
     page.wait("#job-problem:not([hidden])", re.compile("no job has the id 9"))
+    page.page.wait_for_timeout(3000)
+    assert sum("/job/9" in url for url in page.requested) == 1
+
+
+def test_a_job_that_has_no_room_yet_is_not_asked_for_operations(open_page: Open) -> None:
+    """There are none; the page says what it waits for, and no request fails."""
+    with LocalCluster(0, ["--data", "", "--set", "limits.running_jobs=1"]) as cluster:
+        ids = [call(f"{cluster.url}/submit", {"task": "6*7"})["job_id"] for _ in range(2)]
+        page = open_page(cluster.url, f"job/{ids[1]}")
+        page.wait("#job-why li", "it has not begun")
+        assert not any(url.endswith("/operations") for url in page.requested)
+        cluster.start_worker()
+        page.wait("#job-answer", "= 42")
+        page.wait(".node")

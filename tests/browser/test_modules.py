@@ -376,6 +376,33 @@ def test_what_the_stream_does_not_tell_is_told_by_the_operations(page: Dashboard
     assert facts["Took"] == "2.00 s"
 
 
+def test_a_job_that_does_not_change_is_read_more_and_more_seldom(page: Dashboard) -> None:
+    """That it has waited longer is no change; any change brings it back to every second."""
+    waits = {
+        "job": {"finished": False},
+        "trace": {"operations": [{"state": "queued"}], "running_s": 1.5},
+        "why": {"state": "waiting_for_worker", "sentences": ["it has waited 1.5 s"]},
+    }
+    same = {
+        **waits,
+        "trace": {"operations": [{"state": "queued"}], "running_s": 2.5},
+        "why": {"state": "waiting_for_worker", "sentences": ["it has waited 2.5 s"]},
+    }
+    changed = {**same, "trace": {"operations": [{"state": "sent"}]}}
+    pauses = page.module(
+        "job.js",
+        "argument.map(([last, before, now]) => m.pauseS(last, before, now))",
+        [
+            [1, None, waits],
+            [1, waits, same],
+            [6, waits, same],
+            [8, waits, same],
+            [8, same, changed],
+        ],
+    )
+    assert pauses == [1, 2, 8, 8, 1]
+
+
 def test_attempts_and_workers_are_counted_as_the_tree_shows_them(page: Dashboard) -> None:
     """Also those of operations that have not come back; of a sample the master's sums are told."""
     attempts = [{"worker": "a", "reason": "timed_out"}, {"worker": "b", "reason": None}]

@@ -1,7 +1,8 @@
 // One job: its expression, how it is and why, and its operations three times: tree, timeline, table.
 //
-// It is read when it is opened, and again every second (or when the stream tells that it has ended)
-// until it has finished. The three views are linked: what one points at is marked in all of them,
+// It is read when it is opened and again until it has finished: a second later at first, after longer
+// and longer pauses while nothing changes, and at once when the stream tells that it has ended, or
+// that workers came or went. The three views are linked: what one points at is marked in all of them,
 // and in the expression itself.
 
 import * as api from "./api.js";
@@ -13,7 +14,7 @@ import { TimelineView } from "./timeline.js";
 import { TreeView } from "./tree.js";
 
 const AGAIN_S = 1;
-const LONGEST_AGAIN_S = 15;
+const LONGEST_AGAIN_S = 8; // nobody tells the page that a job has ended which is not of the newest
 const TASK_SHOWN = 4000; // characters
 const ANSWER_SHOWN = 5000; // all that an integer can have
 const ENDS = new Set(["done", "failed"]);
@@ -37,6 +38,8 @@ export class JobView {
   #drawn = ""; // the operations that are drawn, as text
   #readAt = 0;
   #pauseS = AGAIN_S;
+  #hasFailed = false; // the latest reading
+  #live = null; // workers, when the page was shown last
   #reading = null; // the id that is being read
 
   /** Open the job `id`, or none for `null`. */
@@ -47,6 +50,7 @@ export class JobView {
     this.#drawn = "";
     this.#readAt = 0;
     this.#pauseS = AGAIN_S;
+    this.#hasFailed = false;
     if (id === null) return;
     setText(this.#title, `Job ${id}`);
     setText(this.#state, "");
@@ -59,16 +63,23 @@ export class JobView {
   show(state, now) {
     if (this.#id === null) return;
     const told = state.jobs.get(Number(this.#id));
+    this.#hearOf(state.summary);
     if (this.#isDue(told)) this.#readAgain(this.#id);
     this.#now = now;
     if (this.#read) this.#showFacts(told);
   }
 
+  /** Whoever waits for a worker goes on when one comes. */
+  #hearOf(summary) {
+    const live = summary?.workers_live ?? this.#live;
+    if (live !== this.#live && !this.#hasFailed) this.#pauseS = AGAIN_S;
+    this.#live = live;
+  }
+
   #isDue(told) {
-    if (this.#reading === this.#id) return false;
-    const ended = this.#read?.job.finished;
-    if (ended) return false;
-    return told?.finished || performance.now() / 1000 - this.#readAt >= this.#pauseS;
+    if (this.#reading === this.#id || this.#read?.job.finished) return false;
+    if (told?.finished && !this.#hasFailed) return true;
+    return performance.now() / 1000 - this.#readAt >= this.#pauseS;
   }
 
   async #readAgain(id) {
@@ -79,14 +90,15 @@ export class JobView {
     } catch (problem) {
       if (id === this.#id) this.#failed(problem);
     } finally {
-      this.#reading = null; // the id that is being read
+      this.#reading = null;
       this.#readAt = performance.now() / 1000;
     }
   }
 
   #took(read) {
+    this.#pauseS = pauseS(this.#pauseS, this.#read, read);
+    this.#hasFailed = false;
     this.#read = read;
-    this.#pauseS = AGAIN_S;
     this.#problem.hidden = true;
     this.#found.hidden = false;
     this.#showOutcome(read);
@@ -94,9 +106,10 @@ export class JobView {
     this.#showFacts(undefined);
   }
 
-  /** What was read before stays; a job that is not there is not asked for every second. */
+  /** What was read before stays; a job that is not there is not asked for again. */
   #failed(problem) {
-    this.#pauseS = Math.min(LONGEST_AGAIN_S, this.#pauseS * 2);
+    this.#pauseS = problem.status === 404 ? Infinity : Math.min(LONGEST_AGAIN_S, this.#pauseS * 2);
+    this.#hasFailed = true;
     if (this.#read) return;
     setText(this.#problem, problem.message);
     this.#problem.hidden = false;
@@ -160,10 +173,22 @@ function answered(job) {
   return job.error ? (job.detail ?? job.error) : `= ${format.number(job.answer, ANSWER_SHOWN)}`;
 }
 
+/** Return how long to pause after `now` was read, when it was `lastS` after `before` was. */
+export function pauseS(lastS, before, now) {
+  if (!before || known(before) !== known(now)) return AGAIN_S;
+  return Math.min(LONGEST_AGAIN_S, lastS * 2);
+}
+
+/** What is known of a job, as text; sentences say how long it has waited, which is nothing new. */
+function known({ job, trace, why }) {
+  return JSON.stringify([job.finished, trace?.operations, why?.state]);
+}
+
 /** Read all that there is about a job. Throws the problem if there is no such job. */
 async function everythingOf(id, before) {
   const job = await api.job(id);
-  const [[trace, untraced], why] = await Promise.all([traceOf(id), job.finished ? null : whyOf(id)]);
+  const why = job.finished ? null : await whyOf(id);
+  const [trace, untraced] = why?.state === "waiting_for_room" ? [null, null] : await traceOf(id);
   const task = trace?.task ?? before?.task ?? (await taskOf(id));
   return { job, task, trace, untraced, why, told: before?.told };
 }
