@@ -43,6 +43,19 @@ def test_failures_are_drawn_in_red(open_page: Open, cluster: LocalCluster) -> No
     assert red
 
 
+def test_failures_are_no_peak_of_what_is_done(open_page: Open, cluster: LocalCluster) -> None:
+    """2: More may fail in a second than ever were done in one."""
+    page = open_page(cluster.url)
+    page.page.evaluate(
+        """async () => {
+            const { SparklinesView } = await import("/dashboard/sparklines.js");
+            document.getElementById("sparklines").replaceChildren();
+            new SparklinesView().show({ history: [[95, 0, 50, 0], [96, 0, 50, 900]] }, 100);
+        }"""
+    )
+    assert page.texts(".sparkline .peak")[1] == "peak 50"
+
+
 def test_each_worker_has_a_row(open_page: Open, cluster: LocalCluster) -> None:
     """3: The list names every worker, its state, and what it has done."""
     run(cluster.url, "1+2*3-4/5")

@@ -2,8 +2,10 @@ import re
 import time
 from pathlib import Path
 
+from playwright.sync_api import Browser
+
 from deploy.local import LocalCluster
-from tests.browser.dashboard import Open, run
+from tests.browser.dashboard import Dashboard, Open, run
 
 RED_WITHIN_S = 4.0  # what the page promises: probes of a silent worker take 2 s
 
@@ -50,6 +52,19 @@ def test_the_pauses_between_tries_grow(open_page: Open, cluster: LocalCluster) -
     pauses = page.module("events.js", "[0, 1, 2, 5, 60].map(n => m.pauseMs(n, 0))")
     assert pauses == [500, 1000, 2000, 15_000, 15_000]
     assert page.module("events.js", "m.pauseMs(0, 1)") == 250
+
+
+def test_a_page_that_is_refused_says_why(browser: Browser) -> None:
+    """There is a master, and what it says is what helps; the page goes on when it may."""
+    with LocalCluster(0, ["--data", "", "--set", "limits.event_readers=1"]) as cluster:
+        first = Dashboard(browser, cluster.url).open()
+        second = Dashboard(browser, cluster.url)
+        second.page.goto(cluster.url)
+        second.wait("#sentence", "limits.event_readers")
+        second.wait("#connection", "the master refuses this page")
+        first.page.context.close()
+        second.wait("#connection[data-state='live']")
+        second.page.context.close()
 
 
 def test_a_hidden_page_listens_to_nothing(open_page: Open, cluster: LocalCluster) -> None:

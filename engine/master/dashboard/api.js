@@ -37,14 +37,28 @@ export const submit = (task) =>
     body: JSON.stringify({ task }),
   });
 
+/** Return why the master refuses `path`, and `null` if it takes it or does not answer at all. */
+export async function refusal(path) {
+  const enough = new AbortController();
+  try {
+    const response = await fetch(path, { signal: enough.signal });
+    return response.ok ? null : problem(response, read(await response.text())).message;
+  } catch {
+    return null;
+  } finally {
+    enough.abort(); // what it takes may be a stream without an end
+  }
+}
+
 async function call(path, options) {
   const [response, text] = await answer(path, options);
   const body = read(text);
-  if (!response.ok || body === null) {
-    const plain = { detail: `the master answered ${response.status} ${response.statusText}` };
-    throw new Problem(response.status, body ?? plain);
-  }
+  if (!response.ok || body === null) throw problem(response, body);
   return body;
+}
+
+function problem({ status, statusText }, body) {
+  return new Problem(status, body ?? { detail: `the master answered ${status} ${statusText}` });
 }
 
 async function answer(path, options) {

@@ -3,7 +3,10 @@
 // It is open while the page is seen and closed while it is hidden. When it breaks, or says nothing
 // for SILENCE_MS (the master says something every second), it is opened anew after a pause that
 // doubles up to LONGEST_PAUSE_MS. Each new stream begins with a snapshot, so nothing is missed.
+//
+// An EventSource does not tell why it was refused: while nothing was ever heard, that is asked.
 
+import { refusal } from "./api.js";
 import { parse } from "./json.js";
 
 const FIRST_PAUSE_MS = 500;
@@ -22,8 +25,10 @@ export class Stream {
   #source = null;
   #timer = null;
   #failures = 0;
+  #hasHeard = false;
+  #refusal = null; // why there is no stream, if the master says so
 
-  /** `tell` is given `snapshot` and `change` events with their data, and `lost` with the pause. */
+  /** `tell` is given `snapshot` and `change` events with their data, and `lost` with pause and refusal. */
   constructor(url, tell) {
     this.#url = url;
     this.#tell = tell;
@@ -55,6 +60,7 @@ export class Stream {
 
   #heard(type, text) {
     this.#failures = 0;
+    this.#hasHeard = true;
     this.#watch();
     this.#tell({ type, data: parse(text) });
   }
@@ -67,7 +73,17 @@ export class Stream {
   #lost() {
     this.#close();
     const pause = pauseMs(this.#failures++, Math.random());
-    this.#tell({ type: "lost", retryInS: pause / 1000 });
     this.#timer = setTimeout(() => this.#open(), pause);
+    this.#tellLost(pause / 1000);
+    if (!this.#hasHeard) this.#askWhy(pause / 1000);
+  }
+
+  async #askWhy(retryInS) {
+    this.#refusal = await refusal(this.#url);
+    if (this.#source === null) this.#tellLost(retryInS);
+  }
+
+  #tellLost(retryInS) {
+    this.#tell({ type: "lost", retryInS, refusal: this.#hasHeard ? null : this.#refusal });
   }
 }

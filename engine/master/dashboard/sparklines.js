@@ -1,7 +1,8 @@
 // Two lines over the same five minutes: how many operations wait, how many are done a second.
 //
-// Failures are drawn on the second one's scale, as red bars: a second without one has none. The drawing stretches to its box; all that
-// is text is outside of it, so that it does not stretch.
+// Failures are drawn on the second one's scale, as red bars: a second without one has none. The peak
+// is the line's. The drawing stretches to its box; all that is text is outside of it, so that it does
+// not stretch.
 
 import * as format from "./format.js";
 import { element, setAttribute, setText, svg } from "./dom.js";
@@ -12,15 +13,15 @@ const HEADROOM = 3; // the peak does not touch the edge
 const LOWEST_BAR = 4; // one failure a second is seen beside a thousand operations
 
 /** Return the `points` of a polyline for [time, value] pairs, the last HISTORY_S before `now`. */
-export function points(pairs, now, peak) {
-  return pairs.map(([at, value]) => `${across(at, now)},${round(HEIGHT - tall(value, peak))}`).join(" ");
+export function points(pairs, now, top) {
+  return pairs.map(([at, value]) => `${across(at, now)},${round(HEIGHT - tall(value, top))}`).join(" ");
 }
 
 /** Return the path of a bar for each pair whose value is not zero. */
-export function bars(pairs, now, peak) {
+export function bars(pairs, now, top) {
   return pairs
     .filter(([, value]) => value > 0)
-    .map(([at, value]) => `M${across(at, now)} ${HEIGHT}v${round(-Math.max(LOWEST_BAR, tall(value, peak)))}`)
+    .map(([at, value]) => `M${across(at, now)} ${HEIGHT}v${round(-Math.max(LOWEST_BAR, tall(value, top)))}`)
     .join("");
 }
 
@@ -28,8 +29,13 @@ function across(at, now) {
   return round(HISTORY_S - (now - at));
 }
 
-function tall(value, peak) {
-  return (value * (HEIGHT - HEADROOM)) / Math.max(peak, 1);
+function highest(pairs) {
+  return Math.max(0, ...pairs.map(([, value]) => value));
+}
+
+/** How tall `value` is where `top` is as tall as can be. */
+function tall(value, top) {
+  return (value * (HEIGHT - HEADROOM)) / Math.max(top, 1);
 }
 
 function round(n) {
@@ -37,7 +43,7 @@ function round(n) {
 }
 
 class Sparkline {
-  #value = element("output", { class: "value" });
+  #value = element("span", { class: "value" });
   #peak = element("span", { class: "peak" });
   #area = svg("polygon", { class: "area" });
   #line = svg("polyline", { class: "line" });
@@ -58,12 +64,13 @@ class Sparkline {
   }
 
   show(pairs, badPairs, now, text) {
-    const peak = Math.max(0, ...pairs.map(([, value]) => value), ...badPairs.map(([, value]) => value));
-    const line = points(pairs, now, peak);
+    const peak = highest(pairs);
+    const top = Math.max(peak, highest(badPairs));
+    const line = points(pairs, now, top);
     const [start, end] = [line.split(",")[0], line.slice(line.lastIndexOf(" ") + 1).split(",")[0]];
     setAttribute(this.#line, "points", line);
     setAttribute(this.#area, "points", line && `${start},${HEIGHT} ${line} ${end},${HEIGHT}`);
-    setAttribute(this.#bad, "d", bars(badPairs, now, peak));
+    setAttribute(this.#bad, "d", bars(badPairs, now, top));
     setText(this.#value, text(pairs.at(-1)?.[1] ?? null));
     setText(this.#peak, pairs.length ? `peak ${text(peak)}` : "");
     setAttribute(this.#drawing, "aria-label", `${this.title}: now ${text(pairs.at(-1)?.[1] ?? null)}, peak ${text(peak)}`);

@@ -12,6 +12,7 @@ const RATE_WINDOW_S = 3;
 export const nothing = Object.freeze({
   connection: "connecting", // then "live", or "stale"
   retryInS: null,
+  refusal: null, // why the master tells nothing, if it says so
   now: null, // the master's time when it last spoke
   startedAt: null,
   summary: null,
@@ -45,10 +46,10 @@ const REACTIONS = {
       jobs: withJobs(state.jobs, data.jobs ?? []),
     };
   },
-  lost: (state, { retryInS }) => ({ ...state, connection: "stale", retryInS }),
+  lost: (state, { retryInS, refusal = null }) => ({ ...state, connection: "stale", retryInS, refusal }),
 };
 
-/** Return the state after `event`: `snapshot` and `change` with `data`, `lost` with `retryInS`. */
+/** Return the state after `event`: `snapshot` and `change` with `data`, `lost` with `retryInS` and `refusal`. */
 export function reduce(state, event) {
   const reaction = REACTIONS[event.type];
   return reaction ? reaction(state, event) : state;

@@ -9,8 +9,8 @@ const DEATH_TOLD_S = 120; // after it a dead worker is a matter of the list
 const TOLD = 3; // workers named one by one
 
 /** Return the state of the whole in one sentence. */
-export function sentence({ summary }) {
-  if (summary === null) return "Waiting for the master’s first word …";
+export function sentence({ summary, refusal }) {
+  if (summary === null) return refusal ?? "Waiting for the master’s first word …";
   const parts = [
     health(summary),
     `${format.counted(summary.queued, "operation")} queued`,
@@ -65,10 +65,10 @@ function ofTheMaster(summary) {
 }
 
 /** Return what the page says of its own connection. */
-export function connection({ connection: now, now: heardAt, retryInS }) {
+export function connection({ connection: now, now: heardAt, retryInS, refusal }) {
   if (now !== "stale") return now;
   const retry = `retry within ${Math.ceil(retryInS)} s`;
-  if (heardAt === null) return `the master does not answer · ${retry}`;
+  if (heardAt === null) return `the master ${refusal ? "refuses this page" : "does not answer"} · ${retry}`;
   return `stale since ${format.timeOfDay(heardAt)} · ${retry}`;
 }
 
