@@ -12,7 +12,6 @@ gets no problem, since it asks nobody: a head that is no HTTP or over twice its 
 
 import asyncio
 import contextlib
-import re
 import socket
 import sys
 from collections.abc import Awaitable, Hashable, Mapping
@@ -102,6 +101,12 @@ _Waits = Waits[HTTP1ServerConnection]
 class _Awaited(HTTPMessageDelegate):
     """A request on its way: how far it has come, and whether it may come at all."""
 
+    _method = ""
+    _began = 0.0
+    _received = 0  # of the body, and after a refusal of the rest
+    _is_in_body = False
+    _is_refused = False
+
     def __init__(
         self,
         request: HTTPMessageDelegate,
@@ -115,11 +120,6 @@ class _Awaited(HTTPMessageDelegate):
         self._connection = connection
         self._waits = waits
         self._max_body_bytes = max_body_bytes
-        self._method = ""
-        self._began = 0.0
-        self._received = 0
-        self._is_in_body = False
-        self._is_refused = False
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
@@ -193,7 +193,7 @@ class _Awaited(HTTPMessageDelegate):
                 raise _bad_request("send a body either with its Content-Length or as plain chunks")
             self._http.set_max_body_size(sys.maxsize)  # counted here, so that it can be told
         elif length is not None:
-            if not re.fullmatch("[0-9]+", length):
+            if not length.isdecimal():
                 raise _bad_request("Content-Length should be one whole number of bytes")
             if len(length) > LONGEST_LENGTH or int(length) > self._max_body_bytes:
                 raise self._too_large()
