@@ -42,6 +42,21 @@ def test_the_table_says_the_same_as_the_tree(open_page: Open, cluster: LocalClus
     ]
 
 
+def test_the_last_operation_is_said_to_feed_the_answer(
+    open_page: Open, cluster: LocalCluster
+) -> None:
+    """5: In a column that has room for the word; what may be cut elsewhere is a title too."""
+    page = open_page(cluster.url, f"job/{run(cluster.url, '1/(2-2)')}")
+    page.wait("#operations tr")
+    needed, there, title = page.page.evaluate(
+        "() => { const [,,,, state, feeds] = document.querySelector('#operations tr:last-child')"
+        ".cells; return [feeds.scrollWidth, feeds.clientWidth, state.title]; }"
+    )
+    assert page.texts("#operations tr:last-child .n")[2] == "answer"
+    assert needed <= there
+    assert title == "division_by_zero"
+
+
 def test_the_timeline_has_a_row_for_each_worker(open_page: Open, cluster: LocalCluster) -> None:
     """5: Every worker that took part has a row, and every operation is in a call of one."""
     job_id = run(cluster.url, "+".join(["(1.5*2)"] * 60))

@@ -1,5 +1,7 @@
 import re
 
+import pytest
+
 from deploy.local import LocalCluster
 from tests.browser.dashboard import Open, call, run, run_all
 
@@ -135,6 +137,48 @@ def test_an_empty_page_says_what_to_do(open_page: Open) -> None:
         page.wait(
             "#workers-empty:not([hidden])", f"python worker.py --port 0 --master {cluster.url}"
         )
+
+
+@pytest.mark.parametrize("width", [721, 900, 901, 1100, 1101])
+def test_a_worker_has_a_name_on_every_screen(
+    open_page: Open, cluster: LocalCluster, width: int
+) -> None:
+    """The other columns leave room for it, and the page need not be scrolled sideways."""
+    page = open_page(cluster.url, width=width)
+    page.wait("#workers .name >> nth=2")
+    name, wide = page.page.evaluate(
+        "[document.querySelector('#workers .name').clientWidth,"
+        " document.documentElement.scrollWidth - innerWidth]"
+    )
+    assert name >= 100
+    assert wide <= 0
+
+
+def test_a_long_answer_is_seen_with_its_length(open_page: Open, cluster: LocalCluster) -> None:
+    """4: It is shortened to what there is room for, and who points at it sees more."""
+    job_id = run(cluster.url, "*".join(["99999999999999999999"] * 100))
+    page = open_page(cluster.url)
+    cell = page.row(job_id, "succeeded").locator(".answer")
+    assert cell.inner_text().endswith("(2,000 digits)")
+    assert cell.evaluate("cell => cell.scrollWidth <= cell.clientWidth")
+    assert len(cell.get_attribute("title") or "") > 200
+
+
+def test_paper_is_white_and_has_all(open_page: Open, cluster: LocalCluster) -> None:
+    """Whatever the screen's colours, nothing covers what is printed, or cuts it off."""
+    job_id = run(cluster.url, "+".join(map(str, range(100))))
+    page = open_page(cluster.url, f"job/{job_id}")
+    page.wait(".node")
+    page.page.emulate_media(media="print", color_scheme="dark")
+    paper, box, cut = page.page.evaluate(
+        "[getComputedStyle(document.body).backgroundColor,"
+        " getComputedStyle(document.querySelector('footer')).display,"
+        " ['.tree', '.scroll', '.task'].filter(one => { const it = document.querySelector(one);"
+        " return it.scrollHeight > it.clientHeight + 1; })]"
+    )
+    assert paper == "rgb(255, 255, 255)"
+    assert box == "none"
+    assert cut == []
 
 
 def test_a_phone_need_not_scroll_sideways(open_page: Open, cluster: LocalCluster) -> None:

@@ -26,6 +26,12 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Set the text of a cell, and as its title the `whole`: the cell may be too narrow for it. */
+export function setCell(cell, text, whole = text) {
+  setText(cell, text);
+  setAttribute(cell, "title", whole || null);
+}
+
 /** Set an attribute, unless it is so already; `null` takes it away. */
 export function setAttribute(node, name, value) {
   if (value === null) node.removeAttribute(name);

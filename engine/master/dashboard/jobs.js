@@ -4,13 +4,14 @@
 
 import * as api from "./api.js";
 import * as format from "./format.js";
-import { element, Rows, setAttribute, setText } from "./dom.js";
+import { element, Rows, setAttribute, setCell, setText } from "./dom.js";
 import { jobAddress } from "./route.js";
 import { jobsInAll, status } from "./state.js";
 
 const FIRST = 15; // rows, until one wants more
 const PAGE = 100;
-const ANSWER_SHOWN = 60; // characters
+const ANSWER_SHOWN = 24; // characters: with the count of the others, what its column has room for
+const ANSWER_TOLD = 200; // to who points at it
 const TASK_SHOWN = 200; // as many as the stream sends
 const READ_AGAIN_S = 2;
 
@@ -24,10 +25,10 @@ function withoutBlanks(text) {
   return text.replace(/\s+/g, "");
 }
 
-/** Return what a job came to, or why it did not, in a line. */
-export function ending(job) {
+/** Return what a job came to, or why it did not, in a line; of a number about `most` characters. */
+export function ending(job, most = ANSWER_SHOWN) {
   if (!job.finished) return "";
-  return job.error ? (job.detail ?? job.error) : format.number(job.answer, ANSWER_SHOWN);
+  return job.error ? (job.detail ?? job.error) : format.number(job.answer, most);
 }
 
 export class JobsView {
@@ -170,11 +171,12 @@ function withTaskCut(job) {
 
 function made({ job }) {
   const id = element("a", { href: jobAddress(job.job_id), text: String(job.job_id) });
+  const task = job.task + (job.task_cut ? "…" : "");
   return element(
     "tr",
     {},
     element("th", { scope: "row", class: "id" }, id),
-    element("td", { class: "task mono", text: job.task + (job.task_cut ? "…" : "") }),
+    element("td", { class: "task mono", text: task, title: task }),
     element("td", { class: "state" }),
     element("td", { class: "answer mono" }),
     element("td", { class: "n wide" }),
@@ -187,8 +189,7 @@ function shown(row, { job, now }) {
   const how = status(job);
   setAttribute(row, "data-state", how);
   setText(state, how);
-  setText(answer, ending(job));
-  setAttribute(answer, "title", job.error ? ending(job) : null);
+  setCell(answer, ending(job), ending(job, ANSWER_TOLD));
   setText(age, format.age(job.submitted_at === undefined ? null : now - job.submitted_at));
   setText(took, format.duration(took_s(job)));
 }

@@ -2,7 +2,7 @@
 // and for all who want the figures.
 
 import * as format from "./format.js";
-import { element, Rows, setAttribute, setText } from "./dom.js";
+import { element, Rows, setAttribute, setCell, setText } from "./dom.js";
 
 const VALUE_SHOWN = 40; // characters
 const FIRST = 100; // rows, until one wants all: a thousand take a browser a third of a second
@@ -108,10 +108,10 @@ function made({ operation }) {
 function shown(row, { operation, critical }) {
   const [, , what, value, state, , worker, waited, ran, attempts, path] = row.children;
   setAttribute(row, "data-state", operation.state);
-  setText(what, asked(operation));
-  setText(value, operation.result === null ? "" : format.number(operation.result, VALUE_SHOWN));
-  setText(state, outcome(operation));
-  setText(worker, operation.worker ?? "");
+  setCell(what, asked(operation));
+  setCell(value, operation.result === null ? "" : format.number(operation.result, VALUE_SHOWN));
+  setCell(state, outcome(operation));
+  setCell(worker, operation.worker ?? "");
   setText(waited, format.duration(operation.queued_s));
   setText(ran, format.duration(operation.on_the_way_s));
   setText(path, critical ? "critical" : "");
