@@ -178,6 +178,31 @@ def test_an_unfinished_job_says_why(open_page: Open) -> None:
         assert page.count("#job-why li") == 0
 
 
+def test_the_end_of_a_job_is_told_with_its_answer(open_page: Open, cluster: LocalCluster) -> None:
+    """To those who hear the page, and to those who see only the title of its tab."""
+    page = open_page(cluster.url, f"job/{run(cluster.url, '6*7')}")
+    page.wait("#job-state[role='status']", "succeeded: 42")
+    assert page.page.title().endswith("· succeeded - Executor")
+    page.page.goto(f"{cluster.url}/#/")
+    page.wait("#overview:not([hidden])")
+    assert page.page.title() == "Executor"
+
+
+def test_a_focused_node_is_told_from_a_critical_one(open_page: Open, cluster: LocalCluster) -> None:
+    """By more than half a pixel."""
+    page = open_page(cluster.url, f"job/{run(cluster.url, '1.5/2/3')}")
+    page.wait(".node[tabindex='0']")
+    stroke = (
+        "[...document.querySelectorAll('.node.critical rect')]"
+        ".map(it => getComputedStyle(it).stroke)"
+    )
+    page.page.keyboard.press("Tab")
+    page.page.locator(".node[tabindex='0']").focus()
+    page.page.mouse.move(0, 0)
+    focused, other = page.page.evaluate(stroke)
+    assert focused != other
+
+
 def test_an_unknown_job_is_said_to_be_unknown(open_page: Open, cluster: LocalCluster) -> None:
     """A link to a job that never was leads to a sentence, after one look."""
     page = open_page(cluster.url, "job/999999999999999999")

@@ -362,6 +362,25 @@ def test_causes_are_said_in_words(
     assert found == said
 
 
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ({"oldest_queued_s": 7.1}, "operations wait long: more workers would help"),
+        ({"oldest_queued_s": 8.1}, "operations wait long: more workers would help"),
+        ({"loop_lag_s": 0.5}, "the master itself answers late"),
+        ({}, ""),
+    ],
+)
+def test_what_is_read_out_does_not_change_with_a_number(
+    page: Dashboard, state: dict[str, Any], said: str
+) -> None:
+    """Else it would be read out every second."""
+    full = {"workers_live": 1, "oldest_queued_s": 0, "loop_lag_s": 0}
+    summary = {**full, **state}
+    spoken = "m.announcement({ summary: argument, workers: new Map() }, 1000)"
+    assert page.module("summary.js", spoken, summary) == said
+
+
 # job.js
 
 

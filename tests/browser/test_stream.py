@@ -37,7 +37,9 @@ def test_a_restarted_master_is_followed(open_page: Open, tmp_path: Path) -> None
         page.row(job_id)
         page.page.evaluate("window.loadedOnce = true")
         cluster.master.kill()
-        page.wait("#connection", re.compile(r"stale since \d\d:\d\d:\d\d · retry within"))
+        said = page.wait("#connection", re.compile(r"stale since \d\d:\d\d:\d\d · retry within"))
+        page.page.mouse.wheel(0, 2000)
+        assert said.evaluate("it => it.getBoundingClientRect().top") >= 0  # wherever one reads
         cluster.start_master()
         page.wait("#connection[data-state='live']")
         page.wait("#sentence", "2 of 2 workers healthy")

@@ -8,6 +8,7 @@
 import * as api from "./api.js";
 import * as format from "./format.js";
 import { element, setAttribute, setText } from "./dom.js";
+import { ending } from "./jobs.js";
 import { OperationsView } from "./operations.js";
 import { status } from "./state.js";
 import { TimelineView } from "./timeline.js";
@@ -17,6 +18,7 @@ const AGAIN_S = 1;
 const LONGEST_AGAIN_S = 8; // nobody tells the page that a job has ended which is not of the newest
 const TASK_SHOWN = 4000; // characters
 const ANSWER_SHOWN = 5000; // all that an integer can have
+const ANSWER_SPOKEN = 40;
 const ENDS = new Set(["done", "failed"]);
 
 export class JobView {
@@ -51,6 +53,7 @@ export class JobView {
     this.#readAt = 0;
     this.#pauseS = AGAIN_S;
     this.#hasFailed = false;
+    document.title = titleOf(id, null);
     if (id === null) return;
     setText(this.#title, `Job ${id}`);
     setText(this.#state, "");
@@ -117,13 +120,21 @@ export class JobView {
 
   #showOutcome({ job, task, why }) {
     const how = status(job);
-    setText(this.#state, how);
+    this.#tell(job, how);
+    document.title = titleOf(this.#id, how);
     setAttribute(this.#article, "data-state", how);
     setText(this.#answer, answered(job));
     setText(this.#task, format.shortened(task ?? "", TASK_SHOWN));
     this.#task.hidden = task === null;
     const sentences = job.finished ? [] : (why?.sentences ?? []);
     this.#why.replaceChildren(...sentences.map((text) => element("li", { text })));
+  }
+
+  /** Who cannot see the answer is told it with the state. */
+  #tell(job, how) {
+    const spoken = job.finished ? `: ${ending(job, ANSWER_SPOKEN)}` : "";
+    if (this.#state.textContent === how + spoken) return;
+    this.#state.replaceChildren(how, element("span", { class: "unseen", text: spoken }));
   }
 
   #showTrace({ trace, untraced }) {
@@ -170,7 +181,13 @@ export class JobView {
 
 function answered(job) {
   if (!job.finished) return "= …";
-  return job.error ? (job.detail ?? job.error) : `= ${format.number(job.answer, ANSWER_SHOWN)}`;
+  return job.error ? ending(job) : `= ${ending(job, ANSWER_SHOWN)}`;
+}
+
+/** Return the title of the page when it shows the job `id`, or none, that is as `how` says. */
+export function titleOf(id, how) {
+  if (id === null) return "Executor";
+  return how === null ? `Job ${id} - Executor` : `Job ${id} · ${how} - Executor`;
 }
 
 /** Return how long to pause after `now` was read, when it was `lastS` after `before` was. */

@@ -27,6 +27,17 @@ function health({ workers, workers_live: live }) {
 
 /** Return what needs attention, the worst first, in words; nothing if nothing does. */
 export function causes(state, now) {
+  return found(state, now).map(({ text }) => text);
+}
+
+/** Return what is read out: the worst, without what changes all the time. */
+export function announcement(state, now) {
+  if (state.connection === "stale") return "Connection lost: what you see is stale.";
+  const [worst] = found(state, now);
+  return worst ? (worst.spoken ?? worst.text) : "";
+}
+
+function found(state, now) {
   const { summary } = state;
   if (summary === null) return [];
   return [...ofThePool(summary), ...ofWorkers(state, now), ...ofTheMaster(summary)];
@@ -34,17 +45,17 @@ export function causes(state, now) {
 
 function ofThePool(summary) {
   if (summary.workers_live > 0 || summary.queued + summary.in_flight + summary.waiting === 0) return [];
-  return ["no worker is live, so everything waits"];
+  return [{ text: "no worker is live, so everything waits" }];
 }
 
 function ofWorkers({ workers }, now) {
   const ill = [...workers.values()].filter((worker) => isIll(worker, now));
   const told = ill.slice(0, TOLD).map((worker) => {
-    const reason = worker.reason ? `: ${format.shortened(worker.reason, 120)}` : "";
-    return `${format.shortened(worker.name, 40)} is ${worker.state}${reason}`;
+    const spoken = `${format.shortened(worker.name, 40)} is ${worker.state}`;
+    return { text: worker.reason ? `${spoken}: ${format.shortened(worker.reason, 120)}` : spoken, spoken };
   });
   const rest = ill.length - told.length;
-  return rest > 0 ? [...told, `and ${format.counted(rest, "more worker")} in trouble`] : told;
+  return rest > 0 ? [...told, { text: `and ${format.counted(rest, "more worker")} in trouble` }] : told;
 }
 
 function isIll({ state, seenAt }, now) {
@@ -53,15 +64,17 @@ function isIll({ state, seenAt }, now) {
 }
 
 function ofTheMaster(summary) {
-  const found = [];
+  const troubles = [];
   if (summary.workers_live > 0 && summary.oldest_queued_s > LONG_WAIT_S) {
     const waits = format.waiting(summary.oldest_queued_s);
-    found.push(`the oldest operation has waited ${waits}: more workers would help`);
+    const spoken = "operations wait long: more workers would help";
+    troubles.push({ text: `the oldest operation has waited ${waits}: more workers would help`, spoken });
   }
   if (summary.loop_lag_s > LONG_LAG_S) {
-    found.push(`the master itself answers ${format.duration(summary.loop_lag_s)} late`);
+    const text = `the master itself answers ${format.duration(summary.loop_lag_s)} late`;
+    troubles.push({ text, spoken: "the master itself answers late" });
   }
-  return found;
+  return troubles;
 }
 
 /** Return what the page says of its own connection. */
@@ -80,24 +93,18 @@ export class SummaryView {
 
   /** Show the state as of `now`, the master's time. */
   show(state, now) {
-    const found = causes(state, now);
+    const told = causes(state, now);
     setText(this.#sentence, sentence(state));
-    setText(this.#causes, found.length ? found.join(" · ") : quiet(state));
-    setAttribute(this.#causes, "data-bad", found.length ? "" : null);
+    setText(this.#causes, told.length ? told.join(" · ") : quiet(state));
+    setAttribute(this.#causes, "data-bad", told.length ? "" : null);
     setText(this.#connection, connection(state));
     setAttribute(this.#connection, "data-state", state.connection);
     setAttribute(document.body, "data-waiting", state.summary === null ? "" : null);
-    setAttribute(document.body, "data-stale", state.connection === "stale" ? "" : null);
-    setText(this.#announcement, announced(state, found)); // only when it changes is it read out
+    setText(this.#announcement, announcement(state, now)); // only when it changes is it read out
   }
 }
 
 function quiet({ summary }) {
   if (summary === null) return "";
   return summary.workers === 0 ? "Jobs are taken, and wait for a worker." : "Nothing needs attention.";
-}
-
-function announced(state, found) {
-  if (state.connection === "stale") return "Connection lost: what you see is stale.";
-  return found.length ? found[0] : "";
 }
