@@ -421,8 +421,9 @@ class Engine:
         try:
             unfinished = self._store.counts.unfinished
             if unfinished + len(new) > self._limits.unfinished_jobs:
+                already = "1 job is" if unfinished == 1 else f"{unfinished} jobs are"
                 raise Overloaded(
-                    f"{unfinished} jobs are unfinished already; try again later, or raise"
+                    f"{already} unfinished already; try again later, or raise"
                     " limits.unfinished_jobs",
                     5.0,
                 )

@@ -178,6 +178,16 @@ def test_an_unfinished_job_says_why(open_page: Open) -> None:
         assert page.count("#job-why li") == 0
 
 
+def test_an_address_that_names_no_id_is_said_to_lead_nowhere(
+    open_page: Open, cluster: LocalCluster
+) -> None:
+    """Without asking the master, and not by the overview."""
+    page = open_page(cluster.url, "job/abc")
+    page.wait("#job-problem:not([hidden])", "a whole number")
+    assert page.text("#job-title") == "Job abc"
+    assert not any("/job/" in url.partition("#")[0] for url in page.requested)
+
+
 def test_the_end_of_a_job_is_told_with_its_answer(open_page: Open, cluster: LocalCluster) -> None:
     """To those who hear the page, and to those who see only the title of its tab."""
     page = open_page(cluster.url, f"job/{run(cluster.url, '6*7')}")

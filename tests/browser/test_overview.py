@@ -1,6 +1,7 @@
 import re
 
 import pytest
+from playwright.sync_api import Browser
 
 from deploy.local import LocalCluster
 from tests.browser.dashboard import Open, call, run, run_all
@@ -162,6 +163,17 @@ def test_a_long_answer_is_seen_with_its_length(open_page: Open, cluster: LocalCl
     assert cell.inner_text().endswith("(2,000 digits)")
     assert cell.evaluate("cell => cell.scrollWidth <= cell.clientWidth")
     assert len(cell.get_attribute("title") or "") > 200
+
+
+def test_without_scripts_nothing_is_promised(browser: Browser, cluster: LocalCluster) -> None:
+    """The page says what it needs, and what does without; it waits for no word, and asks none."""
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(cluster.url)
+    assert page.locator("header code").is_visible()
+    assert not page.locator("#sentence").is_visible()
+    assert not page.locator("footer").is_visible()
+    context.close()
 
 
 def test_paper_is_white_and_has_all(open_page: Open, cluster: LocalCluster) -> None:

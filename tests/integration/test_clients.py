@@ -345,11 +345,20 @@ async def test_over_the_bound_of_unfinished_jobs_a_submit_is_told_when_to_come_b
         for body in ({"task": "3"}, {"tasks": ["3"]}):
             answer = await master.post("/submit", body)
             assert_problem(answer, 503, "overloaded")
+            assert answer.json["detail"].startswith("2 jobs are unfinished already")
             assert int(answer.headers["Retry-After"]) >= 1
         async with a_worker(master):
             assert (await master.get("/job/2?wait=60")).json["answer"] == 4
             await master.get("/job/1?wait=60")
             assert (await master.post("/submit", {"task": "3"})).status == 200
+
+
+async def test_one_unfinished_job_is_told_as_one() -> None:
+    """Not as "1 jobs"."""
+    async with a_master(limits__unfinished_jobs=1) as master:
+        await master.post("/submit", {"task": "1+1"})
+        answer = await master.post("/submit", {"task": "2+2"})
+        assert answer.json["detail"].startswith("1 job is unfinished already")
 
 
 async def test_a_master_on_its_way_out_takes_nothing_new_and_answers_all_else() -> None:

@@ -10,6 +10,7 @@ import * as format from "./format.js";
 import { element, setAttribute, setText } from "./dom.js";
 import { ending } from "./jobs.js";
 import { OperationsView } from "./operations.js";
+import { isId } from "./route.js";
 import { status } from "./state.js";
 import { TimelineView } from "./timeline.js";
 import { TreeView } from "./tree.js";
@@ -58,6 +59,7 @@ export class JobView {
     setText(this.#title, `Job ${id}`);
     setText(this.#state, "");
     this.#problem.hidden = this.#found.hidden = true;
+    if (!isId(id)) this.#failed(new api.Problem(404, { detail: "no job has such an id: it is a whole number" }));
     scrollTo(0, 0);
     this.#title.focus({ preventScroll: true });
   }

@@ -1,8 +1,12 @@
 // Where in the page one is: `#/job/47` is a job, everything else the overview.
 
-const JOB = /^#\/job\/([0-9]{1,19})$/;
+const JOB = /^#\/job\/(.+)$/;
+const ID = /^[0-9]{1,19}$/;
 
-/** Return the id that the address names, as text: it may exceed what a Number holds; or `null`. */
+/** Return whether `text`, which an address names as a job, can be the id of one. */
+export const isId = (text) => ID.test(text);
+
+/** Return what the address names as a job, as text: an id may exceed what a Number holds; or `null`. */
 export function currentJob() {
   return JOB.exec(location.hash)?.[1] ?? null;
 }
