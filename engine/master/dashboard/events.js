@@ -28,7 +28,7 @@ export class Stream {
   #hasHeard = false;
   #refusal = null; // why there is no stream, if the master says so
 
-  /** `tell` is given `snapshot` and `change` events with their data, and `lost` with pause and refusal. */
+  /** `tell` is given `snapshot` and `change` with their data, and `lost` with pause and refusal. */
   constructor(url, tell) {
     this.#url = url;
     this.#tell = tell;

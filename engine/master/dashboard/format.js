@@ -60,7 +60,7 @@ export function timeOfDay(wall) {
   return new Date(wall * 1000).toLocaleTimeString("en", { hourCycle: "h23" });
 }
 
-/** Return when `wall` was, seconds since the epoch: the time of day, and the date unless `now` has the same. */
+/** Return when `wall` was: the time of day, and the date unless `now` is on the same day. */
 export function moment(wall, now) {
   const [day, today] = [wall, now].map((at) => new Date(at * 1000));
   if (day.toDateString() === today.toDateString()) return timeOfDay(wall);

@@ -1,9 +1,9 @@
 // One job: its expression, how it is and why, and its operations three times: tree, timeline, table.
 //
-// It is read when it is opened and again until it has finished: a second later at first, after longer
-// and longer pauses while nothing changes, and at once when the stream tells that it has ended, or
-// that workers came or went. The three views are linked: what one points at is marked in all of them,
-// and in the expression itself.
+// It is read when it is opened and again until it has finished: a second later at first, after
+// longer and longer pauses while nothing changes, and at once when the stream tells that it has
+// ended, or that workers came or went. The three views are linked: what one points at is marked in
+// all of them, and in the expression itself.
 
 import * as api from "./api.js";
 import * as format from "./format.js";
@@ -20,6 +20,7 @@ const LONGEST_AGAIN_S = 8; // nobody tells the page that a job has ended which i
 const TASK_SHOWN = 4000; // characters
 const ANSWER_SHOWN = 5000; // all that an integer can have
 const ANSWER_SPOKEN = 40;
+const NO_ID = { detail: "no job has such an id: it is a whole number" };
 const ENDS = new Set(["done", "failed"]);
 
 export class JobView {
@@ -59,7 +60,7 @@ export class JobView {
     setText(this.#title, `Job ${id}`);
     setText(this.#state, "");
     this.#problem.hidden = this.#found.hidden = true;
-    if (!isId(id)) this.#failed(new api.Problem(404, { detail: "no job has such an id: it is a whole number" }));
+    if (!isId(id)) this.#failed(new api.Problem(404, NO_ID));
     scrollTo(0, 0);
     this.#title.focus({ preventScroll: true });
   }
@@ -260,10 +261,10 @@ export function factsOf({ job, trace }, told, now) {
 /** The master's sums are of what came back; of a job that is told whole all is seen here. */
 function sums({ total, sampled, summary, operations }) {
   const attempts = operations.flatMap((operation) => operation.attempts);
-  const workers = sampled ? Object.keys(summary.workers) : new Set(attempts.map(({ worker }) => worker));
+  const workers = sampled ? Object.keys(summary.workers) : attempts.map(({ worker }) => worker);
   return [
     ["Operations", format.count(total)],
     ["Attempts", format.count(sampled ? summary.attempts : attempts.length)],
-    ["Workers", format.count(sampled ? workers.length : workers.size)],
+    ["Workers", format.count(new Set(workers).size)],
   ];
 }

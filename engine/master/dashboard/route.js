@@ -6,7 +6,7 @@ const ID = /^[0-9]{1,19}$/;
 /** Return whether `text`, which an address names as a job, can be the id of one. */
 export const isId = (text) => ID.test(text);
 
-/** Return what the address names as a job, as text: an id may exceed what a Number holds; or `null`. */
+/** Return what the address names as a job, or `null`; as text: ids may exceed a Number. */
 export function currentJob() {
   return JOB.exec(location.hash)?.[1] ?? null;
 }

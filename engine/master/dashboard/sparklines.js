@@ -1,8 +1,8 @@
 // Two lines over the same five minutes: how many operations wait, how many are done a second.
 //
-// Failures are drawn on the second one's scale, as red bars: a second without one has none. The peak
-// is the line's. The drawing stretches to its box; all that is text is outside of it, so that it does
-// not stretch.
+// Failures are drawn on the second one's scale, as red bars: a second without one has none. The
+// peak is the line's. The drawing stretches to its box; all that is text is outside of it, so that
+// it does not stretch.
 
 import * as format from "./format.js";
 import { element, setAttribute, setText, svg } from "./dom.js";

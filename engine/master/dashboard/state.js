@@ -46,10 +46,18 @@ const REACTIONS = {
       jobs: withJobs(state.jobs, data.jobs ?? []),
     };
   },
-  lost: (state, { retryInS, refusal = null }) => ({ ...state, connection: "stale", retryInS, refusal }),
+  lost: (state, { retryInS, refusal = null }) => ({
+    ...state,
+    connection: "stale",
+    retryInS,
+    refusal,
+  }),
 };
 
-/** Return the state after `event`: `snapshot` and `change` with `data`, `lost` with `retryInS` and `refusal`. */
+/**
+ * Return the state after `event`: `snapshot` and `change` with `data`, `lost` with `retryInS` and
+ * `refusal`.
+ */
 export function reduce(state, event) {
   const reaction = REACTIONS[event.type];
   return reaction ? reaction(state, event) : state;

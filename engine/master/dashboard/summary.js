@@ -52,10 +52,12 @@ function ofWorkers({ workers }, now) {
   const ill = [...workers.values()].filter((worker) => isIll(worker, now));
   const told = ill.slice(0, TOLD).map((worker) => {
     const spoken = `${format.shortened(worker.name, 40)} is ${worker.state}`;
-    return { text: worker.reason ? `${spoken}: ${format.shortened(worker.reason, 120)}` : spoken, spoken };
+    const reason = worker.reason ? `: ${format.shortened(worker.reason, 120)}` : "";
+    return { text: spoken + reason, spoken };
   });
   const rest = ill.length - told.length;
-  return rest > 0 ? [...told, { text: `and ${format.counted(rest, "more worker")} in trouble` }] : told;
+  const text = `and ${format.counted(rest, "more worker")} in trouble`;
+  return rest > 0 ? [...told, { text }] : told;
 }
 
 function isIll({ state, seenAt }, now) {
@@ -67,8 +69,11 @@ function ofTheMaster(summary) {
   const troubles = [];
   if (summary.workers_live > 0 && summary.oldest_queued_s > LONG_WAIT_S) {
     const waits = format.waiting(summary.oldest_queued_s);
-    const spoken = "operations wait long: more workers would help";
-    troubles.push({ text: `the oldest operation has waited ${waits}: more workers would help`, spoken });
+    const help = "more workers would help";
+    troubles.push({
+      text: `the oldest operation has waited ${waits}: ${help}`,
+      spoken: `operations wait long: ${help}`,
+    });
   }
   if (summary.loop_lag_s > LONG_LAG_S) {
     const text = `the master itself answers ${format.duration(summary.loop_lag_s)} late`;
@@ -81,7 +86,8 @@ function ofTheMaster(summary) {
 export function connection({ connection: now, now: heardAt, retryInS, refusal }) {
   if (now !== "stale") return now;
   const retry = `retry within ${Math.ceil(retryInS)} s`;
-  if (heardAt === null) return `the master ${refusal ? "refuses this page" : "does not answer"} · ${retry}`;
+  const silence = refusal ? "refuses this page" : "does not answer";
+  if (heardAt === null) return `the master ${silence} · ${retry}`;
   return `stale since ${format.timeOfDay(heardAt)} · ${retry}`;
 }
 

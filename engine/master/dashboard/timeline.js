@@ -140,8 +140,10 @@ function axis(length) {
 /** Return what the drawing leaves out of a job, in words: so many workers and operations. */
 export function leftOut({ finished, sampled, shown, total }, workers, operations) {
   const parts = [];
-  if (sampled) parts.push(`${format.count(shown - operations)} of ${format.counted(total, "operation")} drawn`);
-  else if (operations > 0) parts.push(`${format.counted(operations, "operation")} ${finished ? "without a result" : "waiting"}`);
+  const left = format.counted(operations, "operation");
+  const all = format.counted(total, "operation");
+  if (sampled) parts.push(`${format.count(shown - operations)} of ${all} drawn`);
+  else if (operations > 0) parts.push(`${left} ${finished ? "without a result" : "waiting"}`);
   if (workers > 0) parts.push(`${format.counted(workers, "worker")} not drawn`);
   return parts.join(" · ");
 }
