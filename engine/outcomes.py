@@ -26,6 +26,7 @@ from engine.turns import Turns
 
 log = logging.getLogger(__name__)
 
+SAID_EVERY_S = 60.0  # why nothing is recorded; the store tells when that begins and ends
 TOLD_AT_ONCE = 32  # jobs, in one turn of the loop: whoever waits for one goes on in the next one
 
 UNRECORDED = Outcome(
@@ -58,6 +59,7 @@ class Outcomes:
         self._on_lost = on_lost
         self._decided: list[Decided] = []  # in this turn of the loop
         self._ask_again_at = -math.inf  # after a write that failed
+        self._said_at = -math.inf  # why
         self.counts = dict.fromkeys(("succeeded", "failed", "cancelled"), 0)  # since the start
         self.tasks: set[asyncio.Task[None]] = set()  # which bring them to the record
 
@@ -127,11 +129,13 @@ class Outcomes:
                 await self._pause(error)
 
     async def _pause(self, why: StoreError) -> None:
-        """Wait until the record is asked again, by all that wait then; the first one says why."""
+        """Wait until the record is asked again, by all that wait then; say why now and then."""
         now = self._clock.now()
         if now >= self._ask_again_at:
             self._ask_again_at = now + RETRY_S
-            log.warning("what has come of jobs cannot be recorded yet: %s", why)
+            if now - self._said_at >= SAID_EVERY_S:
+                self._said_at = now
+                log.warning("what has come of jobs cannot be recorded yet: %s", why)
         await self._clock.sleep(self._ask_again_at - now)
 
 

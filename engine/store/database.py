@@ -46,6 +46,7 @@ class Database:
         self._lock = DirectoryLock(directory / LOCK)
         self._connection: sqlite3.Connection | None = None
         self._last = 0  # the last id given
+        self._trouble: str | None = None  # why nothing can be written now
         self._open_jobs: set[int] = set()  # some of the unfinished: no statement asks for them
 
     @property
@@ -147,7 +148,7 @@ class Database:
             connection.execute("COMMIT")
 
     def _count(self) -> None:
-        self._last, *counts = (
+        last, *counts = (
             self._open_connection()
             .execute(
                 "SELECT (SELECT job_id FROM last_job), (SELECT count(*) FROM unfinished),"
@@ -156,6 +157,9 @@ class Database:
             )
             .fetchone()
         )
+        if last is None:
+            raise self._damaged("the number of its last job is missing")
+        self._last = last
         self.counts = Counts(*counts)
 
     # Reading
@@ -230,9 +234,14 @@ class Database:
                 added = transaction.add([write for write in group if isinstance(write, Add)])
                 ended = transaction.finish([write for write in group if isinstance(write, Finish)])
                 forgotten = self._carry_out(connection, transaction, prunes)
+        except StoreError as error:
+            self._roll_back(connection)
+            self._tell_trouble(str(error))
+            raise
         except BaseException:
             self._roll_back(connection)
             raise
+        self._tell_trouble(None)
         self._last, self.counts = transaction.last, transaction.counts
         self._remember(transaction)
         results: dict[type[Write], Iterator[Written]] = {
@@ -279,6 +288,14 @@ class Database:
         self._open_jobs.difference_update(transaction.ended)
         while len(self._open_jobs) > OPEN_JOBS:
             self._open_jobs.pop()
+
+    def _tell_trouble(self, trouble: str | None) -> None:
+        """Log why nothing can be written, when that begins or becomes another, and when it ends."""
+        if trouble is not None and trouble != self._trouble:
+            log.error("nothing can be recorded: %s", trouble)
+        elif trouble is None and self._trouble is not None:
+            log.warning("what comes is recorded again")
+        self._trouble = trouble
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         if not connection.in_transaction:

@@ -417,6 +417,24 @@ def test_a_full_disk_refuses_the_whole_group_and_the_store_goes_on(tmp_path: Pat
     run(SqliteStore(tmp_path, Small), law)
 
 
+def test_a_full_disk_is_logged_when_it_is_noticed_and_when_there_is_room(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each once, however many are refused meanwhile."""
+
+    async def law(store: SqliteStore) -> None:
+        for _ in range(3):
+            with pytest.raises(StoreError):
+                await added(store, "6" * 10**6)
+        assert [record.levelname for record in caplog.records] == ["ERROR"]
+        assert f"the disk of {tmp_path} is full; make room" in caplog.text
+        for task in "12":
+            await added(store, task)
+        assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+    run(SqliteStore(tmp_path, Small), law)
+
+
 def test_the_next_id_is_foretold_while_jobs_are_added_and_again_when_it_is_idle(
     tmp_path: Path,
 ) -> None:
@@ -454,8 +472,8 @@ def test_a_read_beside_a_group_that_fails_is_answered(tmp_path: Path) -> None:
     run(SqliteStore(tmp_path, Small), law)
 
 
-def test_a_commit_that_fails_is_final(tmp_path: Path) -> None:
-    """The caller hears of it, `broke` returns, and no later success is ever claimed."""
+def test_a_commit_that_fails_is_final(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The caller hears of it, and the log; `broke` returns, and no later success is claimed."""
 
     async def law(store: SqliteStore) -> None:
         await added(store, "1")
@@ -465,6 +483,7 @@ def test_a_commit_that_fails_is_final(tmp_path: Path) -> None:
             await added(store, "2")
         await broke
         assert store.broken
+        assert "IOERR" in caplog.text
         with pytest.raises(StoreError, match="failed before"):
             await added(store, "3")
         with pytest.raises(StoreError, match="failed before"):
@@ -605,6 +624,12 @@ def lose_a_page(file: Path) -> None:
     file.write_bytes(content[: 4096 * (page - 1)] + bytes(4096) + content[4096 * page :])
 
 
+def forget_the_last_number(file: Path) -> None:
+    """Lose what a file that is sound to SQLite should hold."""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("DELETE FROM last_job")
+
+
 @pytest.mark.parametrize("damage", [spoil_its_pages, cut_off, write_over, lose_a_page])
 def test_a_damaged_record_is_refused_and_left_as_it_is(
     tmp_path: Path, damage: Callable[[Path], None]
@@ -616,6 +641,14 @@ def test_a_damaged_record_is_refused_and_left_as_it_is(
     with pytest.raises(StoreDamaged, match=f"{FILE} is damaged: .*; nothing was changed"):
         opening(SqliteStore(tmp_path))
     assert contents(tmp_path) == before
+
+
+def test_a_record_without_its_last_number_is_damaged(tmp_path: Path) -> None:
+    """No number may be given twice: nobody knows which were."""
+    run(SqliteStore(tmp_path), fill)
+    forget_the_last_number(tmp_path / FILE)
+    with pytest.raises(StoreDamaged, match="the number of its last job is missing"):
+        opening(SqliteStore(tmp_path))
 
 
 def test_looking_at_a_damaged_record_leaves_its_wal_alone(tmp_path: Path) -> None:
