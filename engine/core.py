@@ -51,6 +51,7 @@ SETTLING_TURNS = 3  # a result wakes its pipeline; it ends; its outcome is hande
 STORING_S = 1.0  # that outcomes have to get into the store before those who wait are sent away
 BEGIN_AT_ONCE = 64  # jobs that are begun in one turn of the loop: some 2 ms
 SMALL_TASK = 128  # characters: its few operations are not to wait behind the many of others
+OF_WORKERS = frozenset({"poison_operation", "attempts_exhausted"})  # errors that they brought
 NOBODY_HURRIES = nullcontext()
 
 Waiter = asyncio.Future[Job | None]  # for the end of a job; `None` when the time is over
@@ -516,13 +517,23 @@ class Engine:
         running = self._ended(job.job_id)
         if running is not None and not running.done() and running is not asyncio.current_task():
             running.cancel()
-        if log.isEnabledFor(logging.DEBUG):
-            log.debug("job %d has finished", job.job_id, extra=self._about(job.job_id))
+        self._log_end(job)
         self._trace_parents.pop(job.job_id, None)
         self._tell(job)
         for waiter in self._waiting.get(job.job_id, ()):
             if not waiter.done():
                 waiter.set_result(job)
+
+    def _log_end(self, job: Job) -> None:
+        """Log whatever is no fault of the task where it is seen; the rest when asked for all."""
+        error = None if job.outcome is None else job.outcome.error
+        if job.outcome is not None and error in OF_WORKERS:
+            told = error, job.outcome.detail
+            log.warning(
+                "job %d has failed: %s: %s", job.job_id, *told, extra=self._about(job.job_id)
+            )
+        elif log.isEnabledFor(logging.DEBUG):
+            log.debug("job %d has finished", job.job_id, extra=self._about(job.job_id))
 
     def _on_lost(self, job: Job) -> None:
         log.exception(

@@ -8,14 +8,14 @@ import pytest
 from engine.admission import LOBBY_CHARACTERS
 from engine.clock import LoopClock
 from engine.core import BEGIN_AT_ONCE, SMALL_TASK, Engine
-from engine.errors import StoreError
+from engine.errors import OperationFailed, StoreError
 from engine.fusion import Fusion
 from engine.job import Job, JobId, Operation
 from engine.planner import Planner
 from engine.settings import JobsSettings, LimitsSettings
 from engine.store.base import Ended, NewJob, Store
 from engine.store.memory import MemoryRecord, MemoryStore
-from engine.trace import Arrival, UnderWay
+from engine.trace import Arrival, Trip, UnderWay
 from engine.turns import FEW, LINGER, ROOM, SHORT_ROOM, Turns
 from tests.simulation.loop import run
 
@@ -71,6 +71,23 @@ class BrokenAtFirst(IdleExecutor):
         if job_id == 1:
             raise RuntimeError("a bug")
         return super().open(job_id, fusion, trace_parent)
+
+
+class FailingLane(IdleLane):
+    """Gives back that no operation could be computed."""
+
+    async def results(self) -> list[Arrival]:
+        """Return the failure of the first operation."""
+        failure = OperationFailed("attempts_exhausted", "10 attempts failed")
+        return [Arrival([(0, failure)], 1, Trip("w", 0.0, 1.0), 0.0)]
+
+
+class FailingExecutor(IdleExecutor):
+    """An executor whose workers are all mad."""
+
+    def open(self, job_id: JobId, fusion: Fusion, trace_parent: str | None = None) -> IdleLane:
+        """Return a lane on which everything fails."""
+        return FailingLane()
 
 
 class FullStore(MemoryStore):
@@ -244,6 +261,19 @@ def test_some_of_many_jobs_begin_in_each_turn_whatever_came_between() -> None:
         assert max(in_turns[1:]) == BEGIN_AT_ONCE
 
     with_engine(scenario, executor=executor)
+
+
+def test_a_job_that_fails_by_its_workers_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """It is no fault of its task, and an operator looks for it in the log."""
+
+    async def scenario(engine: Engine) -> None:
+        job = await engine.submit("6*7")
+        await engine.wait(job.job_id, 60.0)
+        (line,) = caplog.messages
+        told = "attempts_exhausted: '*' at column 2: 10 attempts failed"
+        assert line == f"job {job.job_id} has failed: {told}"
+
+    with_engine(scenario, executor=FailingExecutor())
 
 
 def test_who_cancels_what_cannot_be_recorded_is_told_so() -> None:
