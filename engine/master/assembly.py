@@ -6,6 +6,7 @@ The order of starting and stopping lives here too, with its reasons.
 
 import asyncio
 import logging
+import math
 from itertools import islice
 from random import Random
 
@@ -15,6 +16,7 @@ from engine.clock import Clock
 from engine.core import Engine
 from engine.crashpoints import crash_point
 from engine.dispatcher import Dispatcher
+from engine.errors import Overloaded
 from engine.health import TICK_S, HealthMonitor
 from engine.job import JobId
 from engine.master.announcements import abilities_of, locate
@@ -35,6 +37,7 @@ from engine.why import Facts, WorkerFacts, explain
 log = logging.getLogger(__name__)
 
 LOOKED_AT = 1_000  # operations of a job that are looked at to explain it
+REFUSALS_TOLD_EVERY_S = 60.0
 LONGEST_GAP_S = 10 * TICK_S  # a heartbeat this late was not waiting, it was away
 
 
@@ -85,6 +88,8 @@ class Master:
             clock,
             settings.limits.event_readers,
         )
+        self._refused = 0  # requests, by bounds, since this was told
+        self._refusals_told_at = -math.inf
         self._watching: asyncio.Task[None] | None = None
         self._heartbeat: asyncio.Task[None] | None = None
 
@@ -129,6 +134,14 @@ class Master:
                 await asyncio.gather(task, return_exceptions=True)
         await self.clock.sleep(0)  # what the client has yet to tell comes before its end
         self._transport.close()
+
+    def note_refusal(self, error: Overloaded) -> None:
+        """Log which bound was reached, now and then, and how many requests were refused."""
+        self._refused += 1
+        now = self.clock.now()
+        if now - self._refusals_told_at >= REFUSALS_TOLD_EVERY_S:
+            log.warning("%d refused since the last such line: %s", self._refused, error)
+            self._refused, self._refusals_told_at = 0, now
 
     async def why(self, job_id: JobId) -> Explanation:
         """Return why a job is not finished. Raises `JobNotFound`."""

@@ -13,7 +13,7 @@ from msgspec import Struct
 from tornado.httputil import HTTPServerRequest
 from tornado.iostream import StreamClosedError
 
-from engine.errors import ExecutorError, ExpressionError, JobNotFound
+from engine.errors import Draining, ExecutorError, ExpressionError, JobNotFound, Overloaded
 from engine.job import Job, JobId
 from engine.master.announcements import locate
 from engine.master.assembly import Master
@@ -76,6 +76,8 @@ class BaseHandler(ApiHandler):
 
     def problem_of(self, error: ExecutorError) -> Problem:
         """Return the problem that tells `error`, and say when to come back if that helps."""
+        if isinstance(error, Overloaded) and not isinstance(error, Draining):
+            self.master.note_refusal(error)
         pause_s = retry_after_s(error)
         if pause_s is not None:
             self.headers["Retry-After"] = str(pause_s)

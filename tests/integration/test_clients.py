@@ -353,6 +353,21 @@ async def test_over_the_bound_of_unfinished_jobs_a_submit_is_told_when_to_come_b
             assert (await master.post("/submit", {"task": "3"})).status == 200
 
 
+async def test_the_log_says_which_bound_was_reached_and_says_it_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """However many are refused; the count is in the next line, a minute later."""
+    async with a_master(limits__unfinished_jobs=2) as master:
+        await master.post("/submit", {"tasks": ["1+1", "2+2"]})
+        for _ in range(3):
+            await master.post("/submit", {"task": "3"})
+        master.master.engine.drain()
+        await master.post("/submit", {"task": "3"})
+    (line,) = [record.message for record in caplog.records if "refused" in record.message]
+    assert line.startswith("1 refused since the last such line: 2 jobs are unfinished already")
+    assert "limits.unfinished_jobs" in line
+
+
 async def test_one_unfinished_job_is_told_as_one() -> None:
     """Not as "1 jobs"."""
     async with a_master(limits__unfinished_jobs=1) as master:
