@@ -149,7 +149,9 @@ class WorkerPool:
         """
         leaving = [w for w in self._workers.values() if w.name == name and matches(w)]
         if not leaving:
-            raise WorkerNotFound("no worker of this name is in the pool; GET /workers lists them")
+            raise WorkerNotFound(
+                "no worker of this name and address is in the pool; GET /workers lists them"
+            )
         for worker in leaving:
             self._happen(worker, Event.LEFT, now, "took leave")
             self._forget_if_gone(worker)

@@ -7,6 +7,7 @@ The order of starting and stopping lives here too, with its reasons.
 import asyncio
 import logging
 import math
+from contextlib import suppress
 from itertools import islice
 from random import Random
 
@@ -16,7 +17,7 @@ from engine.clock import Clock
 from engine.core import Engine
 from engine.crashpoints import crash_point
 from engine.dispatcher import Dispatcher
-from engine.errors import Overloaded
+from engine.errors import InvalidAnnouncement, Overloaded
 from engine.health import TICK_S, HealthMonitor
 from engine.job import JobId
 from engine.master.announcements import abilities_of, locate
@@ -171,13 +172,15 @@ class Master:
     async def leave(self, announced: Announcement, peer: str) -> list[Worker]:
         """Let the worker go that announced this; without an address, all of its name.
 
-        Raises `WorkerNotFound`, and `InvalidAnnouncement` where no worker can be.
+        Raises `WorkerNotFound`, also where no worker can be.
         """
         everywhere = announced.url is UNSET and announced.port is UNSET
-        default_port = self.settings.workers.default_port
-        url = None if everywhere else await locate(announced, peer, default_port)
+        url = None
+        if not everywhere:
+            with suppress(InvalidAnnouncement):
+                url = await locate(announced, peer, self.settings.workers.default_port)
         return self.pool.leave(
-            announced.worker_name, lambda w: url in (None, w.url), self.clock.now()
+            announced.worker_name, lambda w: everywhere or w.url == url, self.clock.now()
         )
 
     def _pool_changed(self, worker: Worker, before: State | None) -> None:

@@ -364,10 +364,7 @@ CALLS = (
         problems=(
             PARAMETERS,
             TOKEN,
-            {
-                HTTPStatus.BAD_REQUEST: ("invalid_announcement",),
-                HTTPStatus.NOT_FOUND: ("worker_not_found",),
-            },
+            {HTTPStatus.NOT_FOUND: ("worker_not_found",)},
         ),
     ),
 )

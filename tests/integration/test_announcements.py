@@ -224,8 +224,6 @@ async def test_a_worker_that_announced_a_url_takes_leave_with_it() -> None:
         answer = await master.call("DELETE", "/worker/w?url=http%3A%2F%2F127.0.0.9%3A4711%2F")
         assert [worker["url"] for worker in answer.json] == ["http://127.0.0.9:4711"]
         assert (await master.workers())["w"]["url"] == "http://127.0.0.8:4711"
-        answer = await master.call("DELETE", "/worker/w?url=127.0.0.8:4711")
-        assert_problem(answer, 400, "invalid_announcement")
 
 
 @pytest.mark.parametrize("port", ["0", "x", "65536", "-1", "%ff"])
@@ -238,7 +236,16 @@ async def test_leaving_with_a_port_that_is_none_is_refused(port: str) -> None:
         assert set(await master.workers()) == {"w"}
 
 
-@pytest.mark.parametrize("path", ["/worker/nobody", "/worker/%ff", "/worker/w?port=4712"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/worker/nobody",
+        "/worker/%ff",
+        "/worker/w?port=4712",
+        "/worker/w?url=http://127.0.0.1:4712",
+        "/worker/w?url=127.0.0.1:4711",
+    ],
+)
 async def test_a_worker_that_is_not_there_cannot_leave(path: str) -> None:
     """404, with a code of its own."""
     async with a_master() as master:
