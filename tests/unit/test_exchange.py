@@ -100,13 +100,15 @@ def test_an_answer_to_another_question_is_foreign(change: dict[str, object]) -> 
     ("status", "busy"), [(429, True), (503, True), (500, False), (502, False), (504, False)]
 )
 def test_5xx_and_429_are_refusals_and_some_of_them_only_for_now(status: int, busy: bool) -> None:
-    """Busy is no fault; anything else above 500 is one."""
+    """Busy is no fault; anything else above 500 is one, whatever the body says."""
     with pytest.raises(Refused) as caught:
-        read_one(a_reply(status=status, retry_after_s=1.5))
+        read_one(a_reply({"error": "x", "detail": "y"}, status, retry_after_s=1.5))
     assert (caught.value.busy, caught.value.retry_after_s) == (busy, 1.5)
 
 
-@pytest.mark.parametrize("status", [204, 301, 302, 307, 401, 403, 404, 405, 408, 413])
+@pytest.mark.parametrize(
+    "status", [204, 301, 302, 307, 401, 403, 404, 405, 407, 408, 413, 421, 425, 431]
+)
 def test_a_status_that_says_nothing_of_the_operation_is_a_broken_reply(status: int) -> None:
     """A redirect is not followed, and a missing path fails no job, whatever the body says."""
     with pytest.raises(BrokenReply):
