@@ -90,17 +90,18 @@ class ApiHandler(Handler):
 
     def fail(self, error: Exception) -> None:
         """Answer with a problem; break off what has been begun."""
-        is_gone = isinstance(error, StreamClosedError)
+        if isinstance(error, StreamClosedError):  # nobody is there
+            self.close()
+            return
         if not isinstance(error, ExecutorError):
-            if not is_gone:
-                request = f"{self.request.method} {self.request.path[:LONGEST_QUOTE]}"
-                log.error("%s failed", request, exc_info=error)
+            request = f"{self.request.method} {self.request.path[:LONGEST_QUOTE]}"
+            log.error("%s failed", request, exc_info=error)
             error = RequestRefused(
                 HTTPStatus.INTERNAL_SERVER_ERROR,
                 "internal_error",
                 "this is our mistake; see the log",
             )
-        if self.has_begun or is_gone:
+        if self.has_begun:
             self.close()
             return
         self.headers = self.default_headers()
