@@ -3,13 +3,9 @@
 Whoever has a piece to do asks for room first. So a turn stays short however much there is to do,
 and whatever needs no room, a small job or a question, is served in between. Room is counted in
 operations that are handled once, some microseconds each. Those that wait are served in order.
-
-The store's thread takes turns with the loop, too: it asks for the interpreter when it has waited
-for so long. For a group of writes it needs that several times, and each change costs both of them.
 """
 
 import asyncio
-import sys
 from collections import deque
 from contextlib import AbstractContextManager
 
@@ -19,8 +15,6 @@ PIECE = 48  # what it pays to ask for room for: a quarter of a millisecond
 HANDING = 4  # operations handed to a queue, or planned by a step, take as long as one handled
 CALL = 16  # that a call to a worker costs, with whatever it carries coming on top
 FEW = 8  # that hurry: what many wait for comes soonest when most is done in a turn
-SWITCH_S = 0.003  # after which a thread asks the loop for the interpreter
-SHORT_SWITCH_S = 0.0002  # while somebody hurries, who waits for what that thread writes
 LINGER = 64  # turns in which room is taken: who came may come again, and be read in short ones too
 
 
@@ -30,7 +24,6 @@ class _Hurry(AbstractContextManager[None]):
     def __init__(self) -> None:
         self.count = 0
         self.lingering = 0  # turns that are short still
-        sys.setswitchinterval(SWITCH_S)
 
     @property
     def is_by_few(self) -> bool:
@@ -39,17 +32,10 @@ class _Hurry(AbstractContextManager[None]):
 
     def __enter__(self) -> None:
         self.count += 1
-        if self.count in (1, FEW + 1):
-            self._set_switch_interval()
 
     def __exit__(self, *_: object) -> None:
         self.count -= 1
         self.lingering = LINGER
-        if self.count in (0, FEW):
-            self._set_switch_interval()
-
-    def _set_switch_interval(self) -> None:
-        sys.setswitchinterval(SHORT_SWITCH_S if self.is_by_few else SWITCH_S)
 
 
 class Turns:

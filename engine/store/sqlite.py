@@ -7,6 +7,11 @@ The loop owns what waits; the thread knows one group at a time. There is no time
 commits, the next one gathers, so it is one write when there is little to do and hundreds when
 there is much. Nobody is answered before the commit, and a read shows only what was committed. Of
 many that one commit answers, some go on in each turn of the loop.
+
+For each group the thread needs the interpreter several times, and a loop that never idles does not
+leave it to it: it lets go in every turn to ask for events, and has it back before another thread
+has woken up. Python makes it give way after a switch interval in one piece, but turns are shorter.
+So, while the thread has a group, the loop gives way by itself every now and then.
 """
 
 import asyncio
@@ -15,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
+from time import sleep
 from typing import NamedTuple, TypeVar, cast
 
 from engine.crashpoints import crash_point
@@ -29,6 +35,7 @@ GROUP_ROWS = 1_000  # about 10 ms of work: what a read has to wait for, at most 
 GROUP_BYTES = 8 * 1024 * 1024  # and as long, with large tasks
 TOLD_AT_ONCE = 32  # callers, in one turn of the loop: each goes on then, for up to 0.3 ms
 PRUNED_AT_ONCE = 64  # jobs forgotten in one group: 2 ms of work
+GIVE_WAY_S = 0.00025  # a group needs the interpreter some six times; to give way takes 10 µs
 
 Read = Callable[[Database], object]
 T = TypeVar("T")
@@ -57,6 +64,7 @@ class SqliteStore:
         self._groups: SimpleQueue[list[_Call] | None] = SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
+        self._giving_way: asyncio.TimerHandle | None = None  # while the thread has a group
         self._closing: asyncio.Future[None] | None = None
         self._answered: deque[tuple[_Call, object]] = deque()  # by the thread, and not told
         self._is_telling = False
@@ -165,6 +173,15 @@ class SqliteStore:
                 break
             group.append(self._waiting.popleft())
         self._groups.put(group)
+        self._give_way_soon()
+
+    def _give_way_soon(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._giving_way = loop.call_later(GIVE_WAY_S, self._give_way)
+
+    def _give_way(self) -> None:
+        sleep(0)  # off the processor: whoever waits for the interpreter has it now
+        self._give_way_soon()
 
     def _foresee(self, new: Sequence[NewJob]) -> None:
         """Count on: whether a key is new is known to the database alone, until all is written."""
@@ -175,6 +192,8 @@ class SqliteStore:
     def _answer(
         self, group: list[_Call], answers: list[object], counts: Counts, next_id: JobId
     ) -> None:
+        if self._giving_way is not None:
+            self._giving_way.cancel()
         self.counts = counts
         if self._database.broken:
             self.broken = True

@@ -387,6 +387,16 @@ SAFEGUARDS = (
         ),
     ),
     without(
+        35,
+        "the loop gives way to the store's thread",
+        UNIT + "/store/test_sqlite.py::test_the_loop_gives_way_to_the_thread_until_it_has_answered",
+        (
+            "engine/store/sqlite.py",
+            "        self._groups.put(group)\n        self._give_way_soon()",
+            "        self._groups.put(group)",
+        ),
+    ),
+    without(
         24,
         "the pool is bounded",
         FAULTS + "test_row_24_the_pool_is_bounded",

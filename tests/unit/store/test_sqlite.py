@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from engine.store.base import Counts, NewJob
 from engine.store.database import FILE, Database
 from engine.store.rows import IDS, PAGE, THESE, UNFINISHED
 from engine.store.schema import APPLICATION_ID, MIGRATIONS
-from engine.store.sqlite import GROUP_ROWS, TOLD_AT_ONCE, SqliteStore
+from engine.store.sqlite import GIVE_WAY_S, GROUP_ROWS, TOLD_AT_ONCE, SqliteStore
 from engine.store.transaction import Value
 from tests.records import finish
 
@@ -133,6 +134,37 @@ def test_numbers_are_not_used_again_after_all_jobs_are_forgotten_and_a_restart(
 
     run(SqliteStore(tmp_path), before)
     run(SqliteStore(tmp_path), after)
+
+
+def test_the_loop_gives_way_to_the_thread_until_it_has_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a loop that never idles the thread would wait for the interpreter for seconds."""
+    has_way = threading.Event()
+    times = 0
+
+    def gives_way(seconds: float) -> None:
+        nonlocal times
+        times += 1
+        if times == 3:  # it goes on for as long as the thread has the group
+            has_way.set()
+        assert seconds == 0, "the loop is not to sleep"
+
+    class Waiting(Database):
+        def get(self, job_id: JobId) -> Job | None:
+            assert has_way.wait(10)
+            return super().get(job_id)
+
+    async def law(store: SqliteStore) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr("engine.store.sqlite.sleep", gives_way)
+            assert await store.get(JobId(1)) is None
+            answered_at = times
+            for _ in range(100):
+                await asyncio.sleep(GIVE_WAY_S / 10)
+            assert times == answered_at
+
+    run(SqliteStore(tmp_path, Waiting), law)
 
 
 ADD_UNTIL_KILLED = """
