@@ -30,7 +30,7 @@ from engine.errors import (
     StoreError,
     TraceNotKept,
 )
-from engine.headstart import FEW, HeadStart, HeadStarts, Recorded
+from engine.headstart import FEW, HeadStart, HeadStarts
 from engine.job import Job, JobId, Outcome
 from engine.messages import JobOperations
 from engine.outcomes import Outcomes
@@ -39,7 +39,7 @@ from engine.plan import Plan
 from engine.planner import Planner
 from engine.retention import forget_old
 from engine.settings import JobsSettings, LimitsSettings
-from engine.store.base import RETRY_S, Counts, NewJob, Page, Status, Store, kept
+from engine.store.base import RETRY_S, Counts, Early, NewJob, Page, Status, Store, kept
 from engine.trace import SampledTrace, Shown, Telling, Traces
 from engine.turns import PIECE, Turns
 
@@ -178,11 +178,14 @@ class Engine:
         key: str | None = None,
         fingerprint: str = "",
         trace_parent: str | None = None,
+        *,
+        is_awaited: bool = False,
     ) -> Job:
         """Take one task and return its job, durable. Raises `ExpressionError` if it is none.
 
         With an idempotency `key`, the same key and fingerprint give the same job again. A
         `trace_parent` goes with the job's operations until the master ends: it is not stored.
+        A small job that somebody waits for is recorded with its answer, if that comes at once.
         """
         self._refuse_if_closed()
         crash_point("submit.received")
@@ -191,8 +194,9 @@ class Engine:
             with self._hurrying_if_small(task):
                 plan = await self._planner.plan(task)
                 head_start = self._start_ahead(task, plan, trace_parent) if key is None else None
+                early = head_start.early if is_awaited and head_start is not None else None
                 try:
-                    (job,) = await self._add([NewJob(task, key, fingerprint)])
+                    (job,) = await self._add([NewJob(task, key, fingerprint)], early)
                     async with self._taking_up:
                         self._take_up(job, plan, trace_parent, head_start)
                 except BaseException:
@@ -349,7 +353,8 @@ class Engine:
         trace_parent: str | None,
         head_start: HeadStart | None = None,
     ) -> None:
-        if self._has_ended(job):  # it was known, or somebody was quick
+        is_early = head_start is not None and job.finished
+        if not is_early and self._has_ended(job):  # it was known, or somebody was quick
             self._give_up(head_start)
             return
         has_begun = head_start is not None and self._go_on(head_start, job)
@@ -360,6 +365,8 @@ class Engine:
         if log.isEnabledFor(logging.DEBUG):
             log.debug("job %d is taken", job.job_id, extra=self._about(job.job_id))
         if not has_begun:
+            if is_early:  # under another id than it had: nothing else tells of it
+                self._outcomes.tell(job)
             self._admission.offer(job, plan if head_start is None else None)  # else it is used up
         self._tell(job)
 
@@ -390,7 +397,7 @@ class Engine:
             self._trace_parents[job_id] = trace_parent
         job = Job(job_id, task, self._clock.wall())
         return self._head_starts.begin(
-            job_id, lambda recorded: self._carry_through(job, plan, recorded)
+            job_id, lambda head_start: self._carry_through(job, plan, head_start)
         )
 
     def _go_on(self, head_start: HeadStart, job: Job) -> bool:
@@ -415,7 +422,7 @@ class Engine:
         if refusal is not None:
             raise refusal
 
-    async def _add(self, new: list[NewJob]) -> list[Job]:
+    async def _add(self, new: list[NewJob], early: Early | None = None) -> list[Job]:
         if self._submitting + len(new) > self._limits.waiting_submissions and self._submitting:
             raise Overloaded("too many submissions are waiting for the store; try again shortly")
         self._submitting += len(new)
@@ -430,7 +437,7 @@ class Engine:
                 )
             crash_point("submit.parsed")
             now = self._clock.wall()
-            jobs = await self._store.add(new, now)
+            jobs = await self._store.add(new, now, early)
             crash_point("submit.stored")
             self.submitted += sum(job.submitted_at == now for job in jobs)  # the others were known
             return jobs
@@ -463,7 +470,7 @@ class Engine:
         self._begin()
 
     async def _carry_through(
-        self, job: Job, plan: Plan | None, recorded: Recorded | None = None
+        self, job: Job, plan: Plan | None, head_start: HeadStart | None = None
     ) -> None:
         with self._hurrying_if_small(job.task):
             try:
@@ -473,10 +480,14 @@ class Engine:
                     outcome = await self._compute(job, plan)
                 else:
                     outcome = await self._before_deadline(job, plan, self._settings.deadline_s)
-                if recorded is None:
+                if head_start is None:
                     self._outcomes.decide(job, outcome)
+                    return
+                head_start.early.set_result((outcome, self._clock.wall()))
+                job = await head_start.recorded
+                if job.finished:  # recorded together with its outcome
+                    self._outcomes.tell(job)
                 else:  # it is one of few: sooner alone than together with others
-                    job = await recorded
                     await self._outcomes.record_own([(job, outcome)])
             except ExpressionError as error:  # it was taken by a version that read it otherwise
                 self._outcomes.decide(job, Outcome(error=error.code, detail=error.detail))

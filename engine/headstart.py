@@ -3,27 +3,33 @@
 A commit and a call to a worker take about as long, so neither waits for the other. The job runs
 under the id that it will probably get. If the record refuses it, or gives it another id after it
 refused one before, the head start is given up, and nothing has come of it: operations are pure,
-and no outcome is told, or handed to the record, before the record has the job under this id.
+and no outcome is told, or handed to the record under this id, before the record has given it. An
+answer that is there before the job is written goes with the job itself, whatever its id will be.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine
 
 from engine.job import Job, JobId
+from engine.store.base import Early
 
 FEW = 4  # submissions at a time: of more, the operations travel together after one commit
 
 Recorded = asyncio.Future[Job]
-Carry = Callable[[Recorded], Coroutine[None, None, None]]
+Carry = Callable[["HeadStart"], Coroutine[None, None, None]]
 
 
 class HeadStart:
-    """One job's: whatever carries it through waits for it to be recorded before it finishes it."""
+    """One job's: whatever carries it through waits for it to be recorded before it finishes it.
+
+    `early` is for the answer, as soon as it is known.
+    """
 
     def __init__(self, job_id: JobId, carry: Carry) -> None:
         self.job_id = job_id
         self.recorded: Recorded = asyncio.get_running_loop().create_future()
-        self.task = asyncio.create_task(carry(self.recorded))
+        self.early: Early = asyncio.get_running_loop().create_future()
+        self.task = asyncio.create_task(carry(self))
 
 
 class HeadStarts:

@@ -86,7 +86,7 @@ class Outcomes:
         ended = []
         for (job, outcome), is_first in zip(decided, are_first, strict=True):
             if is_first:
-                self.counts[_kind_of(outcome)] += 1
+                self._count(outcome)
                 ended.append(msgspec.structs.replace(job, outcome=outcome, finished_at=now))
             else:
                 ended.append(await ask(partial(kept, self._store, job.job_id)))
@@ -96,6 +96,15 @@ class Outcomes:
             if place % TOLD_AT_ONCE == 0:
                 await self._clock.sleep(0)
         return ended
+
+    def tell(self, job: Job) -> None:
+        """Tell of a job that was recorded with its outcome."""
+        if job.outcome is not None:
+            self._count(job.outcome)
+        self._on_ended(job)
+
+    def _count(self, outcome: Outcome) -> None:
+        self.counts[_kind_of(outcome)] += 1
 
     async def _record_decided(self) -> None:
         decided, self._decided = self._decided, []

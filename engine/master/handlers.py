@@ -174,11 +174,15 @@ class SubmitHandler(BaseHandler):
 
     async def _one(self, task: str) -> None:
         wait_s = self.wait_s()
-        job = await self.engine.submit(task, *self._idempotency(), self._trace_parent())
+        job = await self.engine.submit(
+            task, *self._idempotency(), self._trace_parent(), is_awaited=bool(wait_s)
+        )
         if wait_s is None:
             self.respond(Submitted(job.job_id, job.finished))
         else:
-            self.respond(JobStatus.of(await self.engine.wait(job.job_id, wait_s)))
+            if not job.finished:
+                job = await self.engine.wait(job.job_id, wait_s)
+            self.respond(JobStatus.of(job))
 
     async def _many(self, tasks: list[str]) -> None:
         wait = self.parameter("wait")

@@ -6,6 +6,7 @@ set once. A store raises `StoreError` when it can neither promise nor read, and 
 What one caller does wrong never hurts another's write.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Literal, Protocol, get_args
 
@@ -40,6 +41,7 @@ class NewJob(msgspec.Struct, frozen=True):
 
 
 Ended = tuple[JobId, Outcome]
+Early = asyncio.Future[tuple[Outcome, float]]  # what a job comes to, and when
 
 
 def key_reused() -> IdempotencyConflict:
@@ -98,11 +100,14 @@ class Store(Protocol):
         """Get ready. Raises `StoreLocked`, `StoreDamaged` or `StoreError`."""
         ...
 
-    async def add(self, new: Sequence[NewJob], now: float) -> list[Job]:
+    async def add(self, new: Sequence[NewJob], now: float, early: Early | None = None) -> list[Job]:
         """Add jobs, all or none, and return them in order.
 
         A key that is known gives the job that it came with before, as long as that is kept; with
         another fingerprint it raises `IdempotencyConflict`.
+
+        `early` is for one job without a key. If it is done when the job is written, its outcome is
+        set in the same write and the job is returned as it ended; that may wait for it a little.
         """
         ...
 

@@ -17,6 +17,7 @@ from engine.store.base import (
     PAGE_BYTES,
     STATUSES,
     Counts,
+    Early,
     Ended,
     NewJob,
     Page,
@@ -57,8 +58,8 @@ class MemoryRecord:
         """The id of the next new job."""
         return JobId(self._last + 1)
 
-    def add(self, new: Sequence[NewJob], now: float) -> list[Job]:
-        """Add jobs, all or none. Raises `IdempotencyConflict`."""
+    def add(self, new: Sequence[NewJob], now: float, early: Early | None = None) -> list[Job]:
+        """Add jobs, all or none; `early` as in `Store.add`. Raises `IdempotencyConflict`."""
         fingerprints: dict[str, str] = {}
         for job in new:
             if job.key is not None:
@@ -66,7 +67,10 @@ class MemoryRecord:
                 first = known[0] if known else fingerprints.setdefault(job.key, job.fingerprint)
                 if first != job.fingerprint:
                     raise key_reused()
-        return [self._add(job, now) for job in new]
+        jobs = [self._add(job, now) for job in new]
+        if early is not None and early.done() and not early.cancelled():
+            self._finish(jobs[0].job_id, *early.result())
+        return [self._jobs[job.job_id] for job in jobs]
 
     def _add(self, new: NewJob, now: float) -> Job:
         if new.key is not None and new.key in self._keys:
@@ -185,9 +189,9 @@ class MemoryStore:
     async def close(self) -> None:
         """Nothing to close."""
 
-    async def add(self, new: Sequence[NewJob], now: float) -> list[Job]:
+    async def add(self, new: Sequence[NewJob], now: float, early: Early | None = None) -> list[Job]:
         """Add jobs, all or none. Raises `IdempotencyConflict`."""
-        return self._record.add(new, now)
+        return self._record.add(new, now, early)
 
     async def finish(self, outcomes: Sequence[Ended], now: float) -> list[bool]:
         """Set the outcomes of jobs, but for those that have one; return which this call set."""

@@ -6,7 +6,8 @@
 The loop owns what waits; the thread knows one group at a time. There is no timer: while a group
 commits, the next one gathers, so it is one write when there is little to do and hundreds when
 there is much. Nobody is answered before the commit, and a read shows only what was committed. Of
-many that one commit answers, some go on in each turn of the loop.
+many that one commit answers, some go on in each turn of the loop. A new job whose outcome may come
+any moment is held back for it, for so long as nobody else wants anything: both are one write then.
 
 For each group the thread needs the interpreter several times, and a loop that never idles does not
 leave it to it: it lets go in every turn to ask for events, and has it back before another thread
@@ -26,7 +27,7 @@ from typing import NamedTuple, TypeVar, cast
 from engine.crashpoints import crash_point
 from engine.errors import StoreError
 from engine.job import Job, JobId
-from engine.store.base import PAGE_BYTES, Counts, Ended, NewJob, Page, Status
+from engine.store.base import PAGE_BYTES, Counts, Early, Ended, NewJob, Page, Status
 from engine.store.database import Database
 from engine.store.rows import size_of, to_row
 from engine.store.transaction import Add, Finish, Prune, Write
@@ -35,6 +36,7 @@ GROUP_ROWS = 1_000  # about 10 ms of work: what a read has to wait for, at most 
 GROUP_BYTES = 8 * 1024 * 1024  # and as long, with large tasks
 TOLD_AT_ONCE = 32  # callers, in one turn of the loop: each goes on then, for up to 0.3 ms
 PRUNED_AT_ONCE = 64  # jobs forgotten in one group: 2 ms of work
+HELD_S = 0.002  # that a new job waits for its outcome: as long as a call to a quick worker takes
 GIVE_WAY_S = 0.00025  # a group needs the interpreter some six times; to give way takes 10 µs
 
 Read = Callable[[Database], object]
@@ -46,6 +48,20 @@ class _Call(NamedTuple):
     done: "asyncio.Future[object]"
     rows: int
     size: int  # bytes of text
+    early: Early | None = None  # of a new job: it is worth waiting for
+
+    def with_outcome(self) -> "_Call":
+        """Return it with the outcome that has come meanwhile, if that can be written."""
+        if self.early is None or not self.early.done() or self.early.cancelled():
+            return self
+        outcome, at = self.early.result()
+        try:
+            for text in to_row(JobId(0), outcome, at)[2:]:
+                size_of(text)
+        except ValueError:
+            return self  # whoever brings it by itself hears of it
+        add = cast(Add, self.ask)
+        return self._replace(ask=Add(add.new, add.now, (outcome, at)))
 
 
 class SqliteStore:
@@ -64,6 +80,7 @@ class SqliteStore:
         self._groups: SimpleQueue[list[_Call] | None] = SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
+        self._held: asyncio.TimerHandle | None = None  # while all that waits is held back
         self._giving_way: asyncio.TimerHandle | None = None  # while the thread has a group
         self._closing: asyncio.Future[None] | None = None
         self._answered: deque[tuple[_Call, object]] = deque()  # by the thread, and not told
@@ -85,11 +102,11 @@ class SqliteStore:
             await self.close()
             raise
 
-    async def add(self, new: Sequence[NewJob], now: float) -> list[Job]:
+    async def add(self, new: Sequence[NewJob], now: float, early: Early | None = None) -> list[Job]:
         """Add jobs, all or none. Raises `IdempotencyConflict`; `ValueError` for what is no text."""
         size = sum(size_of(job.task) + size_of(job.key) + size_of(job.fingerprint) for job in new)
         self._foresee(new)
-        return cast(list[Job], await self._ask(Add(new, now), len(new), size))
+        return cast(list[Job], await self._ask(Add(new, now), len(new), size, early))
 
     async def finish(self, outcomes: Sequence[Ended], now: float) -> list[bool]:
         """Set the outcomes of jobs, but for those that have one; return which this call set."""
@@ -144,6 +161,8 @@ class SqliteStore:
             self._closing = asyncio.get_running_loop().create_future()
             if self._thread is None:
                 self._closing.set_result(None)
+            elif self._waiting:
+                self._hand_over_now()
             elif not self._busy:
                 self._groups.put(None)
         await asyncio.shield(self._closing)
@@ -152,18 +171,33 @@ class SqliteStore:
 
     # The loop's side: groups
 
-    def _ask(self, ask: Write | Read, rows: int = 1, size: int = 0) -> "asyncio.Future[object]":
+    def _ask(
+        self, ask: Write | Read, rows: int = 1, size: int = 0, early: Early | None = None
+    ) -> "asyncio.Future[object]":
         if self._loop is None or self._closing is not None:
             raise StoreError("the record is not open; try again when the master has started")
-        call = _Call(ask, self._loop.create_future(), rows, size)
+        call = _Call(ask, self._loop.create_future(), rows, size, early)
         self._waiting.append(call)
-        if not self._busy:
+        if early is not None:
+            early.add_done_callback(self._hand_over_now)
+            if self._held is None:
+                self._held = self._loop.call_later(HELD_S, self._hand_over_now)
+        elif not self._busy:
             self._busy = True
             self._loop.call_soon(self._hand_over)  # with all that comes in this turn of the loop
         return call.done
 
+    def _hand_over_now(self, _: object = None) -> None:
+        """End the wait for outcomes: one has come, the time is over, or the store closes."""
+        if not self._busy and self._waiting:
+            self._busy = True
+            self._hand_over()
+
     def _hand_over(self) -> None:
         """Give the thread what waits: all of it, or as much as holds nobody up for long."""
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
         group: list[_Call] = []
         rows = size = 0
         while self._waiting:
@@ -171,7 +205,7 @@ class SqliteStore:
             size += self._waiting[0].size
             if group and (rows > GROUP_ROWS or size > GROUP_BYTES):
                 break
-            group.append(self._waiting.popleft())
+            group.append(self._waiting.popleft().with_outcome())
         self._groups.put(group)
         self._give_way_soon()
 

@@ -15,9 +15,9 @@ import msgspec
 
 from engine.crashpoints import crash_point
 from engine.errors import IdempotencyConflict
-from engine.job import Job, JobId
+from engine.job import Job, JobId, Outcome
 from engine.store.base import Counts, NewJob, key_reused
-from engine.store.rows import GET, LARGEST_ID, OutcomeRow, size_of, to_job
+from engine.store.rows import GET, LARGEST_ID, OutcomeRow, size_of, to_job, to_row
 
 Value = int | float | str | None
 Statement = tuple[str, Sequence[Value]]
@@ -28,10 +28,11 @@ T = TypeVar("T")
 
 
 class Add(msgspec.Struct, frozen=True):
-    """Add jobs, all or none."""
+    """Add jobs, all or none; the only one with its `outcome` and when it came, if that is known."""
 
     new: Sequence[NewJob]
     now: float
+    outcome: tuple[Outcome, float] | None = None
 
 
 class Finish(msgspec.Struct, frozen=True):
@@ -104,6 +105,7 @@ class Transaction:
         self.added = range(last + 1, last + 1)
         self.ended: list[JobId] = []
         self.statements: list[Statement] = []
+        self._early: list[OutcomeRow] = []  # of jobs that are added now
         self._open_jobs = open_jobs
         self._execute = connection.execute
 
@@ -137,7 +139,12 @@ class Transaction:
                 first, _ = known.get(new.key, (new.fingerprint, None))
                 if fingerprints.setdefault(new.key, first) != new.fingerprint:
                     return key_reused()
-        return [self._addto_job(new, add.now, known, jobs, keys) for new in add.new]
+        added = [self._addto_job(new, add.now, known, jobs, keys) for new in add.new]
+        if add.outcome is not None:
+            (job,), (outcome, at) = added, add.outcome
+            self._early.append(to_row(job.job_id, outcome, at))
+            added = [msgspec.structs.replace(job, outcome=outcome, finished_at=at)]
+        return added
 
     def _addto_job(
         self, new: NewJob, now: float, known: _Known, jobs: list[Value], keys: list[Value]
@@ -157,7 +164,9 @@ class Transaction:
     def finish(self, finishes: list[Finish]) -> list[list[bool]]:
         """Return of each which of its outcomes are the first of their jobs."""
         open_jobs = self._unfinished([row[0] for finish in finishes for row in finish.rows])
-        first: list[Value] = []
+        first: list[Value] = [value for row in self._early for value in row]
+        self.ended = [row[0] for row in self._early]
+        open_jobs.difference_update(self.ended)
         results = [self._finish_some(finish.rows, open_jobs, first) for finish in finishes]
         ended, failed = len(self.ended), sum(error is not None for error in first[3::5])
         self._change(unfinished=-ended, succeeded=ended - failed, failed=failed)

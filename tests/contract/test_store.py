@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.errors import IdempotencyConflict
 from engine.job import Job, JobId, Number, Outcome
-from engine.store.base import STATUSES, Counts, NewJob, Page, Status, Store, status_of
+from engine.store.base import STATUSES, Counts, Early, NewJob, Page, Status, Store, status_of
 from engine.store.memory import MemoryStore
 from engine.store.sqlite import SqliteStore
 from tests.records import finish
@@ -80,6 +80,51 @@ def test_jobs_that_are_added_at_the_same_time_get_ids_without_a_gap(run: Run[obj
         found = await asyncio.gather(*(added(store, str(i), "x") for i in range(700)))
         assert [job_id for jobs in found for job_id in ids(jobs)] == list(range(1, 1401))
         assert [jobs[0].task for jobs in found] == [str(i) for i in range(700)]
+
+    run(law)
+
+
+def test_a_job_whose_outcome_is_there_when_it_is_written_is_recorded_with_it(
+    run: Run[object],
+) -> None:
+    """It never was unfinished; jobs that are added beside it are what they are."""
+
+    async def law(store: Store) -> None:
+        early: Early = asyncio.get_running_loop().create_future()
+        early.set_result((ANSWER, 2.0))
+        (before,), (job,), (after,), is_first = await asyncio.gather(
+            added(store, "1"),
+            store.add([NewJob("3+4")], 1.0, early),
+            added(store, "1"),
+            finish(store, JobId(2), FAILURE, 3.0),
+        )
+        assert not is_first
+        assert job == Job(JobId(2), "3+4", 1.0, ANSWER, 2.0)
+        assert await store.get(JobId(2)) == job
+        assert store.counts == Counts(unfinished=2, succeeded=1)
+        assert not before.finished
+        assert not after.finished
+        assert await finish(store, JobId(2), FAILURE, 3.0) is False
+        assert await finish(store, JobId(1), FAILURE, 3.0) is True
+        assert store.counts == Counts(unfinished=1, succeeded=1, failed=1)
+
+    run(law)
+
+
+def test_a_job_whose_outcome_does_not_come_at_once_is_recorded_without_it(
+    run: Run[object],
+) -> None:
+    """Whether it comes later or never; it is set as any other."""
+
+    async def law(store: Store) -> None:
+        never: Early = asyncio.get_running_loop().create_future()
+        (job,) = await store.add([NewJob("3+4")], 1.0, never)
+        assert not job.finished
+        assert await finish(store, job.job_id, ANSWER, 2.0) is True
+        never.cancel()
+        (other,) = await store.add([NewJob("3+4")], 1.0, never)
+        assert not other.finished
+        assert store.counts == Counts(unfinished=1, succeeded=1)
 
     run(law)
 

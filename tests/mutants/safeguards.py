@@ -397,6 +397,27 @@ SAFEGUARDS = (
         ),
     ),
     without(
+        35,
+        "a new job is held back for its outcome for a moment only",
+        UNIT + "/store/test_sqlite.py::test_a_new_job_is_held_back_for_a_moment_only",
+        (
+            "engine/store/sqlite.py",
+            "self._loop.call_later(HELD_S, self._hand_over_now)",
+            "self._loop.call_later(1e6, self._hand_over_now)",
+        ),
+    ),
+    without(
+        14,
+        "an answer that goes with its job is told of under whatever id",
+        UNIT + "/test_headstart.py"
+        "::test_an_answer_that_goes_with_its_job_is_that_job_s_whatever_id_it_gets",
+        (
+            "engine/core.py",
+            "                self._outcomes.tell(job)\n            self._admission",
+            "                pass\n            self._admission",
+        ),
+    ),
+    without(
         24,
         "the pool is bounded",
         FAULTS + "test_row_24_the_pool_is_bounded",
@@ -544,7 +565,7 @@ SAFEGUARDS = (
         UNIT + "/test_headstart.py::test_a_result_never_becomes_the_answer_of_another_job",
         (
             "engine/core.py",
-            "                    job = await recorded\n",
+            "                job = await head_start.recorded\n",
             "",
         ),
     ),

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar, cast
 
 from engine.errors import IdempotencyConflict, StoreError
 from engine.job import Job, JobId
-from engine.store.base import PAGE_BYTES, Counts, Ended, NewJob, Page, Status
+from engine.store.base import PAGE_BYTES, Counts, Early, Ended, NewJob, Page, Status
 from engine.store.memory import MemoryRecord
 
 SYNC_S = 0.002  # what a group commit takes, give or take
@@ -98,9 +98,9 @@ class SimulatedStore:
         """Take a moment, as reading a file does."""
         await self._ask(lambda: None, writes=False)
 
-    async def add(self, new: Sequence[NewJob], now: float) -> list[Job]:
+    async def add(self, new: Sequence[NewJob], now: float, early: Early | None = None) -> list[Job]:
         """Add jobs, all or none. Raises `IdempotencyConflict`."""
-        return await self._ask(lambda: self._disk.record.add(new, now), adds=new)
+        return await self._ask(lambda: self._disk.record.add(new, now, early), adds=new)
 
     async def finish(self, outcomes: Sequence[Ended], now: float) -> list[bool]:
         """Set the outcomes of jobs, but for those that have one."""

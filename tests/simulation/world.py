@@ -158,9 +158,12 @@ class World:
 
     async def submit(self, task: str) -> JobId:
         """Submit a task as a client does, and return its job's id."""
-        before = self.laws.last_acknowledged
-        job = await self.ask(lambda master: master.engine.submit(task))
+        before, asked_at = self.laws.last_acknowledged, self.loop.time()
+        waits = before % 2 == 0
+        job = await self.ask(lambda master: master.engine.submit(task, is_awaited=waits))
         self.laws.was_acknowledged(job.job_id, task, None, before)
+        if job.finished:
+            self.laws.saw(job, asked_at)
         return job.job_id
 
     async def ending(self, job_id: JobId, at_most_s: float = 60.0) -> Job:

@@ -89,6 +89,7 @@ NEIGHBOURS = {
     ("engine.transport", "engine.transfers"),
     ("engine.web", "engine.site"),
     ("engine.server", "engine.web"),
+    ("engine.headstart", "engine.store"),
     ("engine.dispatcher", "engine.calls"),
     ("engine.standing", "engine.latency"),
     ("engine.admission", "engine.plan"),

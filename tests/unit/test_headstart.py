@@ -11,7 +11,7 @@ from engine.core import SMALL_TASK, Engine
 from engine.errors import StoreError, TraceNotKept
 from engine.fusion import Fusion
 from engine.headstart import FEW
-from engine.job import Job, JobId, Operation
+from engine.job import Job, JobId, Operation, Outcome
 from engine.planner import Planner
 from engine.settings import JobsSettings, LimitsSettings
 from engine.store.base import Ended, NewJob
@@ -250,6 +250,48 @@ def test_a_result_never_becomes_the_answer_of_another_job() -> None:
         jobs = await asyncio.gather(*submissions)
         assert executor.began[:3] == [2, 3, 4]
         assert [(job.job_id, await answer(engine, job)) for job in jobs] == [(1, 2), (2, 4), (3, 6)]
+
+    play(scenario)
+
+
+def test_an_answer_that_is_there_before_the_job_is_written_goes_with_it() -> None:
+    """For whoever waits: one write, and the job is told of as it ended."""
+
+    async def scenario(engine: Engine, store: Store, executor: Executor) -> None:
+        told: list[Job] = []
+        engine.on_change = told.append
+        job = await engine.submit("1+1", trace_parent="a parent", is_awaited=True)
+        assert job.outcome == Outcome(answer=2)
+        assert store.disk.record.get(JobId(1)) == job
+        assert (await engine.wait(JobId(1), 60)).outcome == Outcome(answer=2)
+        assert told[-1] == job
+        assert engine.running == 0
+        assert engine.finished["succeeded"] == 1
+        assert (await engine.operations(JobId(1))).operations[0].result == 2
+        assert engine._trace_parents == {}
+        assert (await engine.submit("2+2", is_awaited=True)).outcome == Outcome(answer=4)
+        assert executor.began == [1, 2]
+
+    play(scenario)
+
+
+def test_an_answer_that_goes_with_its_job_is_that_job_s_whatever_id_it_gets() -> None:
+    """Each is told of once, nothing stays, and what comes next has a head start again."""
+
+    async def scenario(engine: Engine, store: Store, executor: Executor) -> None:
+        store.wrong_by = 1
+        tasks = ("1+1", "2+2", "3+3")
+        submissions = [engine.submit(task, trace_parent="a", is_awaited=True) for task in tasks]
+        jobs = await asyncio.gather(*submissions)
+        assert [(job.job_id, await answer(engine, job)) for job in jobs] == [(1, 2), (2, 4), (3, 6)]
+        assert engine.finished["succeeded"] == 3
+        assert engine.running == 0
+        assert engine._trace_parents == {}
+        await asyncio.sleep(LONG_S)
+        store.wrong_by = 0
+        executor.began.clear()
+        assert (await engine.submit("4+4", is_awaited=True)).outcome == Outcome(answer=8)
+        assert executor.began == [4]
 
     play(scenario)
 

@@ -18,7 +18,7 @@ import pytest
 
 from engine.errors import IdempotencyConflict, StoreDamaged, StoreError, StoreLocked
 from engine.job import Job, JobId, Outcome
-from engine.store.base import Counts, NewJob
+from engine.store.base import Counts, Early, NewJob
 from engine.store.database import FILE, Database
 from engine.store.rows import IDS, PAGE, THESE, UNFINISHED
 from engine.store.schema import APPLICATION_ID, MIGRATIONS
@@ -134,6 +134,103 @@ def test_numbers_are_not_used_again_after_all_jobs_are_forgotten_and_a_restart(
 
     run(SqliteStore(tmp_path), before)
     run(SqliteStore(tmp_path), after)
+
+
+def awaiting(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Early, "asyncio.Future[list[Job]]"]:
+    """Add a job that would be held back for its outcome for ever; return both."""
+    monkeypatch.setattr("engine.store.sqlite.HELD_S", 1e6)
+    early: Early = asyncio.get_running_loop().create_future()
+    return early, asyncio.ensure_future(store.add([NewJob("3+4")], 1.0, early))
+
+
+def test_a_new_job_is_held_back_for_its_outcome_and_both_are_one_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sync instead of two, one after the other."""
+    database = Watched(tmp_path)
+
+    async def law(store: SqliteStore) -> None:
+        early, adding = awaiting(store, monkeypatch)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not adding.done()
+        early.set_result((ANSWER, 2.0))
+        assert await adding == [Job(JobId(1), "3+4", 1.0, ANSWER, 2.0)]
+        assert database.commits == [1]
+
+    run(SqliteStore(tmp_path, lambda _: database), law)
+    run(SqliteStore(tmp_path), is_kept)
+
+
+async def is_kept(store: SqliteStore) -> None:
+    """Find the job as it was told."""
+    assert await store.get(JobId(1)) == Job(JobId(1), "3+4", 1.0, ANSWER, 2.0)
+
+
+def test_nobody_else_waits_for_the_outcome_of_a_new_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is asked takes the job along into the record."""
+
+    async def law(store: SqliteStore) -> None:
+        _, adding = awaiting(store, monkeypatch)
+        await asyncio.sleep(0)
+        assert await store.get(JobId(7)) is None
+        (job,) = await adding
+        assert not job.finished
+
+    run(SqliteStore(tmp_path), law)
+
+
+def test_a_new_job_is_held_back_for_a_moment_only(tmp_path: Path) -> None:
+    """Its call may take long, and it is not to be lost meanwhile."""
+
+    async def law(store: SqliteStore) -> None:
+        never: Early = asyncio.get_running_loop().create_future()
+        async with asyncio.timeout(10):
+            (job,) = await store.add([NewJob("3+4")], 1.0, never)
+        assert not job.finished
+
+    run(SqliteStore(tmp_path), law)
+
+
+def test_a_store_that_closes_holds_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was asked before is answered."""
+
+    async def main() -> None:
+        store = SqliteStore(tmp_path)
+        await store.open()
+        _, adding = awaiting(store, monkeypatch)
+        await asyncio.sleep(0)
+        await store.close()
+        assert [job.finished for job in await adding] == [False]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [Outcome(answer=10**5000), Outcome(error="internal_error", detail="\ud800")],
+    ids=["too many digits", "no text"],
+)
+def test_an_outcome_that_cannot_be_written_keeps_no_job_out(
+    outcome: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor those of others; whoever brings it by itself hears of it."""
+
+    async def law(store: SqliteStore) -> None:
+        early, adding = awaiting(store, monkeypatch)
+        early.set_result((outcome, 2.0))
+        (job,) = await adding
+        assert not job.finished
+        with pytest.raises(ValueError, match=r"digits|surrogates"):
+            await finish(store, job.job_id, outcome, 3.0)
+
+    run(SqliteStore(tmp_path), law)
 
 
 def test_the_loop_gives_way_to_the_thread_until_it_has_answered(
