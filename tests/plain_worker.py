@@ -1,8 +1,8 @@
 """A worker as somebody else would write it who knows the first section of the contract alone.
 
 Standard library only. It announces its name, once, before it listens; it has no path but
-`/compute`, insists on its Content-Type, closes every connection, and divides by zero with a 500.
-With `--wrong` it divides as integers do.
+`/compute`, insists on its Content-Type, closes every connection, and says 500 to what it cannot
+compute. With `--wrong` it divides as integers do.
 """
 
 import argparse
@@ -31,7 +31,7 @@ class Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         try:
             result = COMPUTE[asked["operation"]](asked["op1"], asked["op2"])
-        except ZeroDivisionError:
+        except ArithmeticError:
             return self.send_error(500)
         body = json.dumps(asked | {"result": result}).encode()
         self.send_response(200)

@@ -96,6 +96,21 @@ async def test_a_division_by_zero_is_the_jobs_own_and_no_fault_of_a_plain_worker
             assert (worker["state"], worker["failed"]) == ("live", 0)
 
 
+async def test_an_overflow_is_the_jobs_own_though_a_plain_worker_can_only_say_500(
+    port: int,
+) -> None:
+    """What any worker would meet is no fault of this one, and is not tried again."""
+    async with a_master(workers__default_port=port) as master:
+        with a_plain_worker(master, port):
+            await master.until_worker("plain", "live")
+            overflow = f"1{'0' * 400}*0.5"
+            assert (await master.answer_of(overflow))["error"] == "overflow"
+            (told,) = (await master.get("/job/1/operations")).json["operations"]
+            assert [attempt["worker"] for attempt in told["attempts"]] == ["plain"]
+            worker = (await master.workers())["plain"]
+            assert (worker["state"], worker["failed"]) == ("live", 0)
+
+
 async def test_a_worker_that_computes_wrongly_gets_no_work(port: int) -> None:
     """It is shown as rejected, with the call that it failed; an honest one answers."""
     async with a_master(workers__default_port=port) as master:

@@ -1039,6 +1039,22 @@ def test_while_much_waits_whole_parts_of_jobs_travel_together() -> None:
     play(scenario)
 
 
+def test_a_worker_that_batches_and_takes_no_items_gets_numbers_alone() -> None:
+    """However much waits, and however long the chains: it would refuse every such call."""
+
+    async def scenario(world: World) -> None:
+        await world.with_live(2, chains=False)
+        many = [f"(({n}+2)*(3-{n})-({n}+6)*7)/9+1.5" for n in range(300)]
+        chain = "+".join(f"{n}.5" for n in range(1, 200))
+        for job_id in await asyncio.gather(*map(world.submit, [*many, chain])):
+            await world.ending(job_id)
+        asked = [computation for call in work_calls(world) for computation in call.asked]
+        assert not any(isinstance(one.op1, Item) or isinstance(one.op2, Item) for one in asked)
+        assert max(len(call.asked) for call in work_calls(world)) > 1
+
+    play(scenario)
+
+
 def test_row_38_a_dedicated_worker_is_asked_for_nothing_else_however_much_waits() -> None:
     """What travels along with an operation is bound by what its worker takes, as all else is."""
 

@@ -136,6 +136,22 @@ def test_numbers_are_not_used_again_after_all_jobs_are_forgotten_and_a_restart(
     run(SqliteStore(tmp_path), after)
 
 
+def test_every_commit_is_synced(tmp_path: Path) -> None:
+    """WAL alone would sync at checkpoints: what was acknowledged since is lost with the power."""
+    modes: list[tuple[int, str]] = []
+
+    class Asked(Database):
+        def _connect(self) -> sqlite3.Connection:
+            connection = super()._connect()
+            (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
+            (journal,) = connection.execute("PRAGMA journal_mode").fetchone()
+            modes.append((synchronous, journal))
+            return connection
+
+    opening(SqliteStore(tmp_path, Asked))
+    assert modes == [(2, "wal")]  # FULL
+
+
 def awaiting(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Early, "asyncio.Future[list[Job]]"]:
