@@ -591,7 +591,11 @@ class Engine:
     async def _read_next(self) -> None:
         if self._admission.wants_more:
             self._admission.behind = False  # what is added from now on says so itself
-            jobs = await self._store.unfinished(self._admission.taken, READ_JOBS, READ_BYTES)
+            try:
+                jobs = await self._store.unfinished(self._admission.taken, READ_JOBS, READ_BYTES)
+            except StoreError:
+                self._admission.behind = True  # as before: they are to be read yet
+                raise
             if jobs:
                 crash_point("recovery.read")
                 self._admission.read(jobs)

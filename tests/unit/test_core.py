@@ -10,10 +10,10 @@ from engine.clock import LoopClock
 from engine.core import BEGIN_AT_ONCE, SMALL_TASK, Engine
 from engine.errors import OperationFailed, StoreError
 from engine.fusion import Fusion
-from engine.job import Job, JobId, Operation
+from engine.job import Job, JobId, Operation, Outcome
 from engine.planner import Planner
 from engine.settings import JobsSettings, LimitsSettings
-from engine.store.base import Ended, NewJob, Store
+from engine.store.base import RETRY_S, Ended, NewJob, Store
 from engine.store.memory import MemoryRecord, MemoryStore
 from engine.trace import Arrival, Trip, UnderWay
 from engine.turns import FEW, LINGER, ROOM, SHORT_ROOM, Turns
@@ -116,6 +116,19 @@ class CountingReads(MemoryStore):
         return await super().unfinished(after, limit, max_bytes)
 
 
+class UnreadableAtFirst(MemoryStore):
+    """A store whose unfinished jobs cannot be read the first time."""
+
+    times = 0
+
+    async def unfinished(self, after: JobId, limit: int, max_bytes: int) -> list[Job]:
+        """Return them, but for the first time."""
+        self.times += 1
+        if self.times == 1:
+            raise StoreError("the disk does not answer; look at it")
+        return await super().unfinished(after, limit, max_bytes)
+
+
 class SlowToRead(MemoryStore):
     """A store whose unfinished jobs arrive a second after they were looked for."""
 
@@ -132,17 +145,18 @@ def with_engine(
     executor: IdleExecutor | None = None,
     limits: LimitsSettings | None = None,
     store: Store | None = None,
+    jobs: JobsSettings | None = None,
 ) -> None:
     """Run a scenario on an engine of its own, in virtual time."""
-    turns, limits = turns or Turns(), limits or LimitsSettings()
+    turns, limits, jobs = turns or Turns(), limits or LimitsSettings(), jobs or JobsSettings()
 
     async def main() -> None:
         engine = Engine(
             store or MemoryStore(),
             executor or IdleExecutor(),
-            Planner(JobsSettings(), limits.task_bytes, turns),
+            Planner(jobs, limits.task_bytes, turns),
             turns,
-            JobsSettings(),
+            jobs,
             limits,
             LoopClock(),
         )
@@ -231,6 +245,51 @@ def test_a_job_that_does_not_fit_into_the_lobby_is_read_once() -> None:
         assert engine.is_running(JobId(2))
 
     with_engine(scenario, limits=limits, store=store)
+
+
+def test_jobs_that_cannot_be_read_now_are_taken_up_later(caplog: pytest.LogCaptureFixture) -> None:
+    """A disk that comes back needs no restart; the log tells."""
+    record = MemoryRecord()
+    record.add([NewJob("1+1")], 0.0)
+
+    async def scenario(engine: Engine) -> None:
+        await asyncio.sleep(RETRY_S / 2)
+        assert not engine.is_running(JobId(1))
+        assert "waiting jobs cannot be read yet: the disk does not answer" in caplog.text
+        await asyncio.sleep(RETRY_S)
+        assert engine.is_running(JobId(1))
+
+    with_engine(scenario, store=UnreadableAtFirst(record))
+
+
+def test_a_job_ends_at_its_deadline_and_makes_room() -> None:
+    """So long after it was submitted, and with an error that says so."""
+
+    async def scenario(engine: Engine) -> None:
+        began_at = asyncio.get_running_loop().time()
+        job = await engine.submit("1+1")
+        ended = await engine.wait(job.job_id, 60)
+        took_s = asyncio.get_running_loop().time() - began_at
+        assert took_s == pytest.approx(5.0, rel=0.2)  # the wall clock goes on while this is run
+        told = Outcome(error="deadline_exceeded", detail="not finished 5 s after submission")
+        assert ended.outcome == told
+        assert engine.running == 0
+
+    with_engine(scenario, jobs=JobsSettings(deadline_s=5.0))
+
+
+def test_a_job_whose_deadline_has_passed_meanwhile_ends_at_once() -> None:
+    """The deadline counts from its submission, however often the master began anew."""
+    record = MemoryRecord()
+    record.add([NewJob("1+1")], 0.0)
+
+    async def scenario(engine: Engine) -> None:
+        await asyncio.sleep(1.0)
+        outcome = (await engine.job(JobId(1))).outcome
+        assert outcome is not None
+        assert outcome.error == "deadline_exceeded"
+
+    with_engine(scenario, store=MemoryStore(record), jobs=JobsSettings(deadline_s=60.0))
 
 
 def test_a_job_that_stops_by_a_bug_of_ours_makes_room_for_the_next_one() -> None:
