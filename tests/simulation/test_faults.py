@@ -74,6 +74,25 @@ def right(job: Job, answer: float) -> bool:
 # Workers that die
 
 
+def test_a_bug_of_ours_in_a_call_loses_no_operation_of_it() -> None:
+    """It is logged, and asked again; the worker has done nothing wrong."""
+
+    async def scenario(world: World) -> None:
+        (worker,) = await world.with_live(1)
+        slow_operations(worker)
+        job_id = await world.submit("6*7")
+        (await a_call_in_hand(world, worker)).answer.set_exception(RuntimeError("a bug"))
+        assert right(await world.ending(job_id), 42)
+        entry = world.entry(worker)
+        assert entry is not None
+        assert (entry.state, entry.failed, entry.in_flight) == (State.LIVE, 0, 0)
+        (broken,) = world.laws.broken  # nothing of ours may be unforeseen
+        assert "a call ended in an unforeseen way" in broken
+        world.laws.broken.clear()
+
+    play(scenario)
+
+
 def test_row_1_a_worker_that_is_gone_is_left_at_once() -> None:
     """Refused: another worker within milliseconds, and a probe at once."""
 
