@@ -13,7 +13,7 @@ at once begins while it is stored (`headstart.py`), which changes none of these.
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import islice
 from typing import cast
 
@@ -113,6 +113,7 @@ class Engine:
         self.background = [
             asyncio.create_task(self._read_waiting()),
             asyncio.create_task(forget_old(self._store, self._settings, self._clock)),
+            asyncio.create_task(self._see_whether_there_is_room()),
         ]
 
     def drain(self) -> None:
@@ -156,6 +157,12 @@ class Engine:
         if self._store.broken:
             return StoreError("the store has failed and must be looked at; see the master's log")
         return None
+
+    @property
+    def unreadiness(self) -> ExecutorError | None:
+        """Why a task would probably not be taken, or `None` if it would."""
+        trouble = self._store.trouble
+        return self.refusal or (None if trouble is None else StoreError(trouble))
 
     def is_running(self, job_id: JobId) -> bool:
         """Return whether a job has found room to run, and has not ended."""
@@ -563,6 +570,14 @@ class Engine:
         task, entry = self._running.pop(job_id)
         self._admission.ended(entry)
         return task
+
+    async def _see_whether_there_is_room(self) -> None:
+        """Try to write while nothing can be: whoever waits until we are ready submits nothing."""
+        while True:
+            await self._clock.sleep(RETRY_S)
+            if self._store.trouble is not None and not self._store.broken:
+                with suppress(StoreError):
+                    await self._store.try_to_write()
 
     # Taking up what waits in the store, as soon as there is room
 

@@ -425,11 +425,11 @@ class LivezHandler(BaseHandler):
 
 
 class ReadyzHandler(BaseHandler):
-    """`/readyz`: whether a task would be taken now."""
+    """`/readyz`: whether a task would be taken now, as far as is known."""
 
     def get(self) -> None:
         """Tell whether tasks are taken, and how many workers could compute them."""
-        refusal = self.engine.refusal
+        refusal = self.engine.unreadiness
         if refusal is not None:
             raise refusal
         self.respond({"status": "ok", "workers": len(self.master.pool.live())})

@@ -92,6 +92,18 @@ class Store(Protocol):
         """Whether the store has failed for good: nothing is promised any more."""
         ...
 
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing could be written the last time, or `None` if it could."""
+        ...
+
+    async def try_to_write(self) -> None:
+        """Write and take back as much as a small job needs, so that `trouble` tells how it is now.
+
+        Raises `StoreError` when it cannot.
+        """
+        ...
+
     async def broke(self) -> None:
         """Return when the store has failed for good; normally never."""
         ...

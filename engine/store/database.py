@@ -31,6 +31,7 @@ LOCK = "jobs.lock"
 CHECKED_BYTES = 512 * 1024 * 1024  # quick_check reads it in 0.3 s, or in 2 s from a slow disk
 CACHE_KIB = 16 * 1024  # holds a group of large tasks, so that it reaches the WAL only at its commit
 OPEN_JOBS = 10_000  # as many as are kept in mind, in a megabyte
+TRIED_BYTES = 16 * 1024  # some pages: what one job and its outcome may need
 WAL_BYTES = 64 * 1024 * 1024  # what the WAL is cut to after an exceptionally large group
 
 
@@ -40,13 +41,13 @@ class Database:
     def __init__(self, directory: Path, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
         self.counts = Counts()
         self.broken = False
+        self.trouble: str | None = None  # why nothing could be written the last time
         self._directory = directory
         self._path = directory / FILE
         self._migrations = migrations
         self._lock = DirectoryLock(directory / LOCK)
         self._connection: sqlite3.Connection | None = None
         self._last = 0  # the last id given
-        self._trouble: str | None = None  # why nothing can be written now
         self._open_jobs: set[int] = set()  # some of the unfinished: no statement asks for them
 
     @property
@@ -251,6 +252,22 @@ class Database:
         }
         return [next(results[type(write)]) for write in group]
 
+    def try_to_write(self) -> None:
+        """Write as much as a small job needs, and take it back, in one transaction."""
+        connection = self._open_connection()
+        try:
+            with self._errors("written"):
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("CREATE TABLE room (bytes BLOB)")
+                connection.execute("INSERT INTO room VALUES (zeroblob(?))", (TRIED_BYTES,))
+                connection.execute("DROP TABLE room")
+                self._commit(connection, "COMMIT")
+        except StoreError as error:
+            self._roll_back(connection)
+            self._tell_trouble(str(error))
+            raise
+        self._tell_trouble(None)
+
     def _carry_out(
         self, connection: sqlite3.Connection, transaction: Transaction, prunes: list[Prune]
     ) -> list[int]:
@@ -291,11 +308,11 @@ class Database:
 
     def _tell_trouble(self, trouble: str | None) -> None:
         """Log why nothing can be written, when that begins or becomes another, and when it ends."""
-        if trouble is not None and trouble != self._trouble:
+        if trouble is not None and trouble != self.trouble:
             log.error("nothing can be recorded: %s", trouble)
-        elif trouble is None and self._trouble is not None:
+        elif trouble is None and self.trouble is not None:
             log.warning("what comes is recorded again")
-        self._trouble = trouble
+        self.trouble = trouble
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         if not connection.in_transaction:

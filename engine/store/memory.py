@@ -179,6 +179,13 @@ class MemoryStore:
     def next_id(self) -> None:
         """Not told: a job is recorded sooner than anybody could make use of it."""
 
+    @property
+    def trouble(self) -> None:
+        """None: there is room, or no process."""
+
+    async def try_to_write(self) -> None:
+        """Nothing to try."""
+
     async def broke(self) -> None:
         """Never return: memory does not fail for good and leave us here to tell."""
         await asyncio.Event().wait()

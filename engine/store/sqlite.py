@@ -86,6 +86,15 @@ class SqliteStore:
         self._answered: deque[tuple[_Call, object]] = deque()  # by the thread, and not told
         self._is_telling = False
 
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing could be written the last time."""
+        return self._database.trouble
+
+    async def try_to_write(self) -> None:
+        """Write, and take it back. Raises `StoreError`."""
+        await self._ask(Database.try_to_write)
+
     async def broke(self) -> None:
         """Return when the store has failed for good."""
         await self._broke.wait()

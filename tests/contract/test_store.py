@@ -593,6 +593,23 @@ def test_a_store_that_was_never_opened_can_be_closed(tmp_path: Path) -> None:
         asyncio.run(make(tmp_path).close())
 
 
+def test_a_store_that_can_write_is_in_no_trouble_and_trying_changes_nothing(
+    run: Run[object],
+) -> None:
+    """Neither jobs nor numbers."""
+
+    async def law(store: Store) -> None:
+        await added(store, "1")
+        for _ in range(3):
+            await store.try_to_write()
+        assert store.trouble is None
+        assert store.counts == Counts(unfinished=1)
+        assert ids(await added(store, "2")) == [2]
+        assert ids((await store.page(10)).jobs) == [2, 1]
+
+    run(law)
+
+
 def test_a_store_is_not_broken(run: Run[object]) -> None:
     """Until it says so."""
 

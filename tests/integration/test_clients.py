@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+from engine.store.memory import MemoryStore
 from tests.integration.serving import a_master, a_worker, assert_problem, eventually, exchanged
 
 pytestmark = pytest.mark.gen_test
@@ -387,6 +388,21 @@ async def test_a_master_on_its_way_out_takes_nothing_new_and_answers_all_else() 
             assert int(answer.headers["Retry-After"]) >= 1
         assert (await master.get("/livez")).status == 200
         assert (await master.get("/job/1")).status == 200
+
+
+async def test_a_master_that_can_record_nothing_is_not_ready() -> None:
+    """It says what to do about it, and when to ask again."""
+
+    class Full(MemoryStore):
+        @property
+        def trouble(self) -> str | None:  # type: ignore[override]
+            return "the disk is full; make room"
+
+    async with a_master(Full()) as master:
+        answer = await master.get("/readyz")
+        assert_problem(answer, 503, "storage_unavailable")
+        assert answer.json["detail"] == "the disk is full; make room"
+        assert (await master.get("/livez")).status == 200
 
 
 @pytest.mark.parametrize("path", ["/jobs", "/job/1", "/nothing", "/livez", "/workers"])

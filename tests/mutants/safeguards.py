@@ -434,6 +434,16 @@ SAFEGUARDS = (
         ("engine/store/database.py", "PRAGMA synchronous = FULL", "PRAGMA synchronous = NORMAL"),
     ),
     without(
+        16,
+        "whether there is room again is tried",
+        FAULTS + "test_row_16_a_master_whose_disk_is_full_is_not_ready_until_there_is_room",
+        (
+            "engine/core.py",
+            "                    await self._store.try_to_write()\n",
+            "                    pass\n",
+        ),
+    ),
+    without(
         24,
         "the pool is bounded",
         FAULTS + "test_row_24_the_pool_is_bounded",

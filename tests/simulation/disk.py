@@ -40,6 +40,7 @@ class SimulatedStore:
 
     def __init__(self, disk: Disk, random: Random) -> None:
         self.broken = False
+        self._trouble: str | None = None
         self._broke = asyncio.Event()
         self._disk = disk
         self._random = random
@@ -89,6 +90,15 @@ class SimulatedStore:
             return None
         is_wrong = self._random.random() < 0.1  # as it may be after a write that failed
         return JobId(self._disk.record.next_id + len(waiting) + is_wrong)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing could be written the last time."""
+        return self._trouble
+
+    async def try_to_write(self) -> None:
+        """Write nothing."""
+        await self._ask(lambda: None)
 
     async def broke(self) -> None:
         """Return when the disk has failed for good."""
@@ -172,6 +182,8 @@ class SimulatedStore:
         # Reads come first, as in the real store: they show what was committed before this group.
         for transaction in sorted(group, key=lambda one: one.writes):
             refused = transaction.writes and self._disk.full
+            if transaction.writes:
+                self._trouble = str(full) if refused else None
             _answer(transaction.done, full if refused else _attempt(transaction.carry_out))
 
 

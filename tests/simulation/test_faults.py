@@ -625,6 +625,25 @@ def test_row_16_a_full_disk_refuses_submits_and_loses_nothing() -> None:
     play(scenario)
 
 
+def test_row_16_a_master_whose_disk_is_full_is_not_ready_until_there_is_room() -> None:
+    """Though nobody submits anything meanwhile: then it finds out by itself."""
+
+    async def scenario(world: World) -> None:
+        assert world.engine.unreadiness is None
+        world.disk.full = True
+        with pytest.raises(StoreError):
+            await world.submit("1+1")
+        await world.pass_time(60.0)
+        assert isinstance(world.engine.unreadiness, StoreError)
+        assert "the disk is full" in str(world.engine.unreadiness)
+        assert world.engine.refusal is None  # a task is tried: there may be room by now
+        world.disk.full = False
+        await world.pass_time(2.0)
+        assert world.engine.unreadiness is None
+
+    play(scenario)
+
+
 def test_row_16_after_a_failed_fsync_nothing_is_promised_any_more() -> None:
     """Not ready, and every submit refused, until a new start has read what is there."""
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -576,6 +576,35 @@ def test_a_full_disk_is_logged_when_it_is_noticed_and_when_there_is_room(
         for task in "12":
             await added(store, task)
         assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+    run(SqliteStore(tmp_path, Small), law)
+
+
+def test_whether_there_is_room_can_be_tried(tmp_path: Path) -> None:
+    """Nothing of it stays, and it fails where a small job would."""
+
+    async def law(store: SqliteStore) -> None:
+        assert store.trouble is None
+        with pytest.raises(StoreError):
+            await added(store, "6" * 10**6)
+        assert store.trouble is not None
+        assert "is full" in store.trouble
+        await store.try_to_write()  # there is room for what is smaller
+        assert store.trouble is None
+        for number in range(1, 6):
+            await added(store, "1" * 5000)
+            await finish(store, JobId(number), ANSWER, 2.0)
+        with suppress(StoreError):
+            while True:
+                await added(store, "1" * 5000)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="is full"):
+                await store.try_to_write()
+            assert store.trouble is not None
+        assert await store.prune(0, None, 5) == 5
+        await store.try_to_write()
+        assert store.trouble is None
+        assert not store.broken
 
     run(SqliteStore(tmp_path, Small), law)
 
