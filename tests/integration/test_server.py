@@ -54,6 +54,23 @@ class LongAnswer(ApiHandler):
         await self.send(b"to nobody")
 
 
+class SlowAnswer(ApiHandler):
+    """Answers when it is time."""
+
+    def __init__(
+        self, request: HTTPServerRequest, asked: asyncio.Event, time: asyncio.Event
+    ) -> None:
+        super().__init__(request)
+        self.asked = asked
+        self.time = time
+
+    async def post(self) -> None:
+        """Answer then."""
+        self.asked.set()
+        await self.time.wait()
+        self.finish(b"now")
+
+
 @contextlib.asynccontextmanager
 async def connected(
     idle_s: float,
@@ -132,6 +149,18 @@ async def test_each_piece_of_a_body_renews_the_time_that_it_has() -> None:
         )
         writer.write(PIECE)
         assert (await reader.readuntil(PIECE + PIECE)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_who_has_said_all_may_wait_for_the_answer_for_as_long_as_it_takes() -> None:
+    """A job that somebody waits for may take a minute: nothing more is expected of the client."""
+    asked, time = asyncio.Event(), asyncio.Event()
+    slow = site([Route("/", SlowAnswer)], {"asked": asked, "time": time})
+    async with connected(1.0, 1.0, 1.0, slow) as (reader, writer, answering):
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nwhole")
+        await asked.wait()
+        assert answering.waits.in_vain(asyncio.get_running_loop().time() + 3600.0) == []
+        time.set()
+        assert (await reader.readuntil(b"now")).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_who_has_said_all_may_wait_for_the_next_request_as_for_the_first() -> None:
