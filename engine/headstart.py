@@ -1,10 +1,11 @@
 """Small jobs that are computed while they are still being recorded.
 
-A commit and a call to a worker take about as long, so neither waits for the other. The job runs
-under the id that it will probably get. If the record refuses it, or gives it another id after it
-refused one before, the head start is given up, and nothing has come of it: operations are pure,
-and no outcome is told, or handed to the record under this id, before the record has given it. An
-answer that is there before the job is written goes with the job itself, whatever its id will be.
+A commit and a call to a worker take about as long, so the call does not wait for the commit. Where
+somebody waits for the answer, the commit waits for the call, for a moment: one is enough then. The
+job runs under the id that it will probably get. If the record refuses it, or gives it another id
+after it refused one before, the head start is given up, and nothing has come of it: operations are
+pure, and no outcome is told, or handed to the record under this id, before the record has given
+it. What is there before the job is written goes with the job itself, whatever its id will be.
 """
 
 import asyncio

@@ -3,11 +3,12 @@
     callers -> what waits -> a group, when the last one is through -> the thread: reads, then one
             transaction of all writes -> one call back into the loop -> every caller is answered
 
-The loop owns what waits; the thread knows one group at a time. There is no timer: while a group
+The loop owns what waits; the thread knows one group at a time. No timer gathers a group: while one
 commits, the next one gathers, so it is one write when there is little to do and hundreds when
 there is much. Nobody is answered before the commit, and a read shows only what was committed. Of
-many that one commit answers, some go on in each turn of the loop. A new job whose outcome may come
-any moment is held back for it, for so long as nobody else wants anything: both are one write then.
+many that one commit answers, some go on in each turn of the loop. Only a new job whose outcome may
+come any moment is held back for it, for `HELD_S` at most and for as long as nobody else wants
+anything: both are one write then.
 
 For each group the thread needs the interpreter several times, and a loop that never idles does not
 leave it to it: it lets go in every turn to ask for events, and has it back before another thread
@@ -36,7 +37,7 @@ GROUP_ROWS = 1_000  # about 10 ms of work: what a read has to wait for, at most 
 GROUP_BYTES = 8 * 1024 * 1024  # and as long, with large tasks
 TOLD_AT_ONCE = 32  # callers, in one turn of the loop: each goes on then, for up to 0.3 ms
 PRUNED_AT_ONCE = 64  # jobs forgotten in one group: 2 ms of work
-HELD_S = 0.002  # that a new job waits for its outcome: as long as a call to a quick worker takes
+HELD_S = 0.002  # longer than a call to a quick worker takes, also in a slow hour
 GIVE_WAY_S = 0.00025  # a group needs the interpreter some six times; to give way takes 10 µs
 
 Read = Callable[[Database], object]

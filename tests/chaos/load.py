@@ -51,7 +51,7 @@ class Load:
 
     async def _client(self) -> None:
         doings = [self._submit, self._submit_keyed, self._submit_many, self._look, self._list]
-        doings += [self._submit, self._cancel, self._repeat, self._wait]
+        doings += [self._submit, self._submit_and_wait, self._cancel, self._repeat, self._wait]
         while not self._over:
             try:
                 await self._rng.choice(doings)()
@@ -82,6 +82,14 @@ class Load:
         task, above = self._task(), self._ledger.highest
         reply = await self._master.submit(task)
         self._ledger.acknowledge(reply.job_id, task, above)
+
+    async def _submit_and_wait(self) -> None:
+        """Let a job be recorded together with its answer, if that comes at once."""
+        task, above, asked_at = self._task(), self._ledger.highest, self._ledger.observations
+        reply = await self._master.submit(task, wait_s=self._rng.randrange(20) / 20)
+        self._ledger.acknowledge(reply.job_id, task, above)
+        if isinstance(reply, JobStatus):
+            self._ledger.see(_row_of(reply, task), asked_at)
 
     async def _submit_keyed(self) -> None:
         task, above = self._task(), self._ledger.highest
