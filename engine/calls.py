@@ -55,6 +55,7 @@ class Lane:
         self.job_id = job_id
         self.fusion = fusion
         self.trace_parent = trace_parent
+        self.is_new = True  # nothing was put yet
         self.attempts: dict[int, Attempts] = {}  # of what failed or was aboard at a death
         self.failed: dict[int, tuple[FailedAttempt, ...]] = {}  # and what is told of it
         self._queue = queue

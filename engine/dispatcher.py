@@ -141,6 +141,11 @@ class Dispatcher:
                 else:
                     fresh.append(operation)
             operations = fresh
+        # What a job begins with is not kept waiting by a worker that has to wake up first. What
+        # comes next is spread over the pool, as ever.
+        if lane.is_new and len(operations) == 1 and not self.queued and not self._in_flight:
+            self._pool.prefer_warm(since)
+        lane.is_new = False
         self._queue.put(lane, operations, since)
         self.kick()
 

@@ -10,6 +10,7 @@ that any answer of its own; DEAD is reversible; what comes late of a forgotten w
 nothing. Workers are told apart by name and address.
 """
 
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 
@@ -34,6 +35,7 @@ CALL_S = 0.0005  # what a call costs, both sides together, with nothing to compu
 LEAST_WORTH_A_CALL = 64  # operations, for a worker that computes each of them sooner than that
 MOST_WORTH_A_CALL = 256  # and for one that computes them as quick as anything
 QUICK_S = 0.00005  # an operation, at the longest, at a worker that is quick as workers go
+WARM_S = 0.01  # since its last answer: what a worker needs is still in the caches of its processor
 UNKNOWN_PACE_BATCH = 8  # operations in a call to a worker whose pace nobody has measured yet
 
 
@@ -56,10 +58,11 @@ class WorkerPool:
         self._workers: dict[WorkerKey, Worker] = {}
         self._at: dict[str, list[Worker]] = {}  # by address
         # Free places of LIVE workers, one entry a place, grouped by what the workers take: the
-        # longest unused is handed out first, in constant time however many workers there are.
+        # longest unused is first and handed out first, however many workers there are.
         self._free: dict[frozenset[str], deque[Worker]] = {}
         self._live: Counter[frozenset[str]] = Counter()
         self._taking: Counter[frozenset[str]] = Counter()  # workers by what they take, LIVE or not
+        self._answered_at = -math.inf  # the last call
 
     def __iter__(self) -> Iterator[Worker]:
         """Iterate over all workers in the order in which they announced themselves."""
@@ -276,6 +279,12 @@ class WorkerPool:
             return worker
         return None
 
+    def prefer_warm(self, now: float) -> None:
+        """Let the place that was used last be the next one, if that was just now."""
+        if now - self._answered_at <= WARM_S:
+            for free in self._free.values():
+                free.rotate(1)
+
     def has_room_besides(self, worker: Worker) -> bool:
         """Return whether a worker that takes all that this one takes has a free place too."""
         return any(
@@ -311,6 +320,7 @@ class WorkerPool:
 
         A worker may have told how much of that it took itself.
         """
+        self._answered_at = now
         worker.completed += operations
         worker.faults = 0
         worker.latency.add(elapsed_s)

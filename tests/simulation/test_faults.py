@@ -16,6 +16,7 @@ from engine.exchange import Reply
 from engine.hedging import CREDIT
 from engine.job import Job
 from engine.messages import Announcement, Item
+from engine.pool import WARM_S
 from engine.settings import DispatchSettings, JobsSettings, MasterSettings, WorkersSettings
 from engine.standing import State
 from tests.simulation import nonsense
@@ -101,7 +102,7 @@ def test_row_1_a_worker_that_is_gone_is_left_at_once() -> None:
         first.crash()
         died_at = world.loop.time()
         for _ in range(4):
-            assert right(await world.answer("6*7"), 42)
+            assert right(await world.answer("6*1+6*6"), 42)
         assert world.loop.time() - died_at < 0.1
         assert world.state(first) is State.SUSPECT
         assert any(call.is_probe and call.url == first.url for call in world.calls)
@@ -137,7 +138,7 @@ def test_row_4_a_worker_that_hangs_loses_its_operations_and_dies_and_comes_back(
         first.hang()
         hung_at = world.loop.time()
         for _ in range(3):
-            assert right(await world.answer("6*7"), 42)
+            assert right(await world.answer("6*1+6*6"), 42)
         await world.until(lambda: world.state(first) is State.DEAD)
         assert world.loop.time() - hung_at < 3.5
         first.resume()
@@ -233,11 +234,11 @@ def test_row_5_what_is_late_is_asked_for_elsewhere() -> None:
     async def scenario(world: World) -> None:
         slow, _ = await world.with_live(2)
         for _ in range(20):
-            await world.answer("6*7")
+            await world.answer("6*1+6*6")
         slow.slow_down(1000.0)
         began = world.loop.time()
         for _ in range(4):
-            assert right(await world.answer("6*7"), 42)
+            assert right(await world.answer("6*1+6*6"), 42)
         assert world.loop.time() - began < 0.3
 
     play(scenario)
@@ -252,10 +253,10 @@ def test_row_5_no_more_than_a_share_is_asked_for_twice() -> None:
     async def scenario(world: World) -> None:
         hung, *_ = await world.with_live(2)
         for _ in range(20):
-            await world.answer("6*7")
+            await world.answer("6*1+6*6")
         hung.hang()
         for _ in range(2):
-            await world.answer("6*7")  # one of them is late, and there is credit for it
+            await world.answer("6*1+6*6")  # one of them is late, and there is credit for it
         hung.resume()
         await world.until(lambda: len(world.running.pool.live()) == 2)
         task = "+".join(f"{n}*1.5" for n in range(100))
@@ -311,7 +312,7 @@ def test_row_6_retries_are_a_share_of_what_is_in_flight() -> None:
     async def scenario(world: World) -> None:
         *mad, honest = await world.with_live(4)
         for _ in range(80):
-            await world.answer("6*7")
+            await world.answer("6*1+6*6")
         for one in mad:
             one.misbehave(nonsense.only_arrays(nonsense.status(500)))
         await world.answer("+".join(f"{n}.25*1.5" for n in range(400)))
@@ -405,7 +406,7 @@ def test_row_11_a_worker_that_computes_in_floats_is_rejected() -> None:
         world.laws.liars.add(liar.url)
         await world.with_live(1)
         for _ in range(4):
-            assert right(await world.answer("6*7"), 42)
+            assert right(await world.answer("6*1+6*6"), 42)
         assert world.state(liar) is State.REJECTED
 
     play(scenario)
@@ -462,6 +463,7 @@ def test_row_11_the_reason_names_the_call_and_the_liar_stays_out() -> None:
         liar, *_ = await world.with_live(3)
         liar.server.arithmetic = one_too_much
         for _ in range(6):
+            await world.pass_time(2 * WARM_S)  # else they all begin at one worker
             await world.answer("6*7")
         entry = world.entry(liar)
         assert entry is not None
@@ -518,6 +520,7 @@ def test_row_9_an_answer_to_another_question_is_enough_to_be_examined_again() ->
         mad, _ = await world.with_live(2)
         mad.misbehave(nonsense.foreign_operand())
         for _ in range(3):
+            await world.pass_time(2 * WARM_S)  # else they all begin at one worker
             assert right(await world.answer("6*7"), 42)
         assert len(work_calls(world, mad)) == 1
         assert world.state(mad) is not State.LIVE
@@ -538,7 +541,7 @@ def test_row_12_a_partition_is_seen_by_probes_and_heals_by_itself(deaf: bool, mu
         await world.until(lambda: world.state(lost) is State.DEAD, 5.0)
         sent = len(work_calls(world, lost))
         for _ in range(40):  # in all, longer than an announcer waits before it tries again
-            assert right(await world.answer("6*7"), 42)
+            assert right(await world.answer("6*1+6*6"), 42)
             await world.pass_time(0.1)
         assert len(work_calls(world, lost)) == sent
         lost.heal()
@@ -1032,6 +1035,32 @@ def test_a_short_job_is_spread_over_the_pool_operation_by_operation() -> None:
         calls = work_calls(world)[before:]
         assert [len(call.asked) for call in calls] == [1] * 11
         assert {call.url for call in calls} == {worker.url for worker in workers}
+
+    play(scenario)
+
+
+def test_a_job_that_comes_alone_begins_at_the_worker_that_answered_last() -> None:
+    """It is awake; what the job goes on with, and jobs that come later, are for the others, too."""
+
+    async def scenario(world: World) -> None:
+        workers = await world.with_live(3)
+
+        async def asked_for(task: str) -> list[str]:
+            before = len(work_calls(world))
+            await world.answer(task)
+            return [call.url for call in work_calls(world)[before:]]
+
+        *_, last = await asked_for("1+2*3/4-5")
+        for _ in range(5):
+            assert await asked_for("1+1") == [last]
+        first, *others = await asked_for("1+2*3/4-5")
+        assert first == last
+        assert {first, *others} == {worker.url for worker in workers}
+        visited = []
+        for _ in range(6):
+            await world.pass_time(2 * WARM_S)
+            visited += await asked_for("1+1")
+        assert {*visited} == {worker.url for worker in workers}
 
     play(scenario)
 

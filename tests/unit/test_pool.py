@@ -1,5 +1,7 @@
 """The worker pool: states, places and probes, by tables of numbers and no event loop."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from engine.errors import (
     Unreachable,
     WorkerNotFound,
 )
-from engine.pool import WorkerPool
+from engine.pool import WARM_S, WorkerPool
 from engine.settings import DispatchSettings, WorkersSettings
 from engine.standing import TRANSITIONS, Abilities, Event, State, Worker
 
@@ -91,10 +93,27 @@ def test_a_worker_that_passed_has_its_places_and_no_more() -> None:
 def test_places_are_handed_out_round_the_workers() -> None:
     """Whose place was unused longest is next, so that work spreads over the pool."""
     pool = a_pool()
-    for name in "abc":
-        admitted(pool, name)
-    first = taken(pool)
-    assert sorted(first) == ["a", "a", "b", "b", "c", "c"]
+    workers = {name: admitted(pool, name) for name in "abc"}
+    assert taken(pool) == ["a", "a", "b", "b", "c", "c"]
+    for name in "cab":
+        pool.answered(workers[name], 1, 0.001, 1.0)
+    assert taken(pool, 1.0) == ["c", "a", "b"]
+
+
+@pytest.mark.parametrize(("pause_s", "next_one"), [(WARM_S, "b"), (1.01 * WARM_S, "a")])
+def test_a_worker_that_has_answered_just_now_is_next_if_asked_for(
+    pause_s: float, next_one: str
+) -> None:
+    """After a while it is as cold as all others, and whose place was unused longest is next."""
+    pool = a_pool()
+    workers = {name: admitted(pool, name) for name in "abc"}
+    assert taken(pool) == ["a", "a", "b", "b", "c", "c"]
+    for name in "aaccbb":
+        pool.answered(workers[name], 1, 0.001, 0.0)
+    pool.prefer_warm(pause_s)
+    first = pool.acquire(ALL, pause_s)
+    assert first is workers[next_one]
+    assert Counter(taken(pool, pause_s)) == Counter("aabbcc") - Counter(next_one)
 
 
 def test_a_broken_call_makes_suspect_at_once_and_probes_at_once() -> None:
