@@ -2,8 +2,9 @@
 
 libcurl says which sockets it waits for, and when it wants to look at the clock; the loop tells it
 when either has come. A request leaves in the turn of the loop that asks for it, and what came back
-is handed on in the turn of its last byte. Connections are kept. Why this is not left to Tornado's
-client on pycurl is said in docs/adr/0011.
+is handed on in the turn of its last byte. Connections are kept, and so are options: of a request,
+only what differs from the one before is set. Why this is not left to Tornado's client on pycurl is
+said in docs/adr/0011.
 
 Source: https://curl.se/libcurl/c/libcurl-multi.html, "multi_socket"
 """
@@ -15,6 +16,7 @@ from typing import Any
 import pycurl
 
 LARGEST_HEAD = 256 * 1024  # bytes of status lines and headers
+LARGEST_KEPT = 64 * 1024  # bytes of a request's body, until the next request
 
 
 class TransferFailed(Exception):
@@ -70,6 +72,54 @@ class Received:
         return len(piece)
 
 
+NOTHING = Received(0)  # to be had of a request that is over
+
+
+class _Handle:
+    """One of libcurl's: it has the options of all requests, and those of the latest one."""
+
+    def __init__(self, options: Mapping[int, Any]) -> None:
+        self.curl = pycurl.Curl()
+        self.received = NOTHING
+        self.over: asyncio.Future[Received] | None = None  # while a request is under way
+        self._of_all = options
+        self._of_latest: Mapping[int, Any] = {}
+        self._set_those_of_all()
+
+    def set(self, options: Mapping[int, Any]) -> None:
+        """Have these options for the next request, and none that only the one before it had."""
+        if options.keys() != self._of_latest.keys():
+            self.forget()
+        before, self._of_latest = self._of_latest, options
+        for option, value in options.items():
+            if option not in before or before[option] != value:
+                self.curl.setopt(option, value)
+
+    def forget(self) -> None:
+        """Let go what the latest request had."""
+        self.curl.reset()
+        self._of_latest = {}
+        self._set_those_of_all()
+
+    def rest(self) -> None:
+        """Hold on to nothing large until the next request."""
+        self.received, self.over = NOTHING, None
+        if len(self._of_latest.get(pycurl.POSTFIELDS, b"")) > LARGEST_KEPT:
+            self.forget()
+
+    def _set_those_of_all(self) -> None:
+        for option, value in self._of_all.items():
+            self.curl.setopt(option, value)
+        self.curl.setopt(pycurl.HEADERFUNCTION, self._take_head)
+        self.curl.setopt(pycurl.WRITEFUNCTION, self._take_body)
+
+    def _take_head(self, line: bytes) -> int:
+        return self.received.take_head(line)
+
+    def _take_body(self, piece: bytes) -> int:
+        return self.received.take_body(piece)
+
+
 class Transfers:
     """All that go on at the same time share their connections, of which `kept` are kept.
 
@@ -84,8 +134,8 @@ class Transfers:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._note)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._note_due)
         self._multi.setopt(pycurl.M_MAXCONNECTS, kept)
-        self._idle: list[pycurl.Curl] = []
-        self._under_way: dict[pycurl.Curl, tuple[Received, asyncio.Future[Received]]] = {}
+        self._idle: list[_Handle] = []
+        self._under_way: dict[pycurl.Curl, _Handle] = {}
         self._noted: dict[int, int] = {}  # socket -> what libcurl last said of it
         self._watched: dict[int, int] = {}  # socket -> what it is watched for
         self._due: float | None = None  # when libcurl wants to look at the clock
@@ -97,28 +147,26 @@ class Transfers:
         Raises `TransferFailed`, or whatever pycurl makes of an option that is none. Who is
         cancelled takes the request back.
         """
-        curl = self._idle.pop() if self._idle else pycurl.Curl()
-        received = Received(self._largest_body)
+        handle = self._idle.pop() if self._idle else _Handle(self._options)
         try:
-            for some in (self._options, options):
-                for option, value in some.items():
-                    curl.setopt(option, value)
-            curl.setopt(pycurl.HEADERFUNCTION, received.take_head)
-            curl.setopt(pycurl.WRITEFUNCTION, received.take_body)
+            handle.set(options)
         except BaseException:
-            self._put_back(curl)
+            handle.forget()
+            self._idle.append(handle)
             raise
+        handle.received = Received(self._largest_body)
         over: asyncio.Future[Received] = self._loop.create_future()
-        this = self._under_way[curl] = (received, over)
-        self._multi.add_handle(curl)
+        handle.over = over
+        self._under_way[handle.curl] = handle
+        self._multi.add_handle(handle.curl)
         self._act(pycurl.SOCKET_TIMEOUT, 0)
         try:
             return await over
         finally:
-            if self._under_way.get(curl) is this:  # cancelled; else it may be another's already
-                self._take_out(curl)
+            if handle.over is over:  # cancelled; else it is nobody's by now, or another one's
+                self._take_out(handle.curl)
                 self._follow()
-            del over, this  # else a failure would keep this frame, and this frame the failure
+            del over  # else a failure would keep this frame, and this frame the failure
 
     def close(self) -> None:
         """Break off whatever is under way, and close all connections."""
@@ -126,8 +174,8 @@ class Transfers:
             _, over = self._take_out(curl)
             over.cancel()
         self._follow()
-        for curl in self._idle:
-            curl.close()
+        for handle in self._idle:
+            handle.curl.close()
         self._multi.close()
         self._due = None
         self._follow()
@@ -211,9 +259,9 @@ class Transfers:
 
     def _take_out(self, curl: pycurl.Curl) -> tuple[Received, "asyncio.Future[Received]"]:
         self._multi.remove_handle(curl)
-        self._put_back(curl)
-        return self._under_way.pop(curl)
-
-    def _put_back(self, curl: pycurl.Curl) -> None:
-        curl.reset()  # it holds on to all that it was given
-        self._idle.append(curl)
+        handle = self._under_way.pop(curl)
+        received, over = handle.received, handle.over
+        assert over is not None  # noqa: S101  # it was under way
+        handle.rest()
+        self._idle.append(handle)
+        return received, over

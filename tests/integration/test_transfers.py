@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import re
+import sys
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pycurl
 import pytest
 
-from engine.transfers import LARGEST_HEAD, Received, TransferFailed, Transfers
+from engine.transfers import LARGEST_HEAD, LARGEST_KEPT, Received, TransferFailed, Transfers
 
 pytestmark = pytest.mark.gen_test
 
@@ -17,12 +20,13 @@ LARGEST_BODY = 1000
 
 
 class Server:
-    """Answers each request as it is told to; counts connections."""
+    """Answers each request as it is told to; counts connections, and keeps what was asked."""
 
     def __init__(self, reply: Callable[[str], bytes]) -> None:
         self.url = ""
         self.connections = 0
         self.open = 0
+        self.asked: list[tuple[bytes, bytes]] = []  # heads and bodies
         self.release = asyncio.Event()  # replies to paths that begin with /wait
         self._reply = reply
         self._changed = asyncio.Event()
@@ -36,6 +40,8 @@ class Server:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 path = head.split()[1].decode()
+                length = head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0]
+                self.asked.append((head, await reader.readexactly(int(length or b"0"))))
                 if path.startswith("/wait"):
                     await self.release.wait()
                 writer.write(self._reply(path))
@@ -167,6 +173,59 @@ async def test_an_option_that_is_none_is_refused_and_the_next_request_is_served(
         with pytest.raises(UnicodeError):
             await get(transfers, server, "/ü")
         assert (await get(transfers, server, "/u")).body == b"/u"
+
+
+async def test_what_one_request_had_is_not_had_by_the_next() -> None:
+    """Though options are kept: neither body, nor method, nor headers, nor time-outs."""
+    requests: list[dict[int, object]] = [
+        {pycurl.POSTFIELDS: b"one", pycurl.HTTPHEADER: ["X-Trace: 1"]},
+        {pycurl.POSTFIELDS: b"two", pycurl.HTTPHEADER: ["X-Trace: 1"]},
+        {pycurl.POSTFIELDS: b"two", pycurl.HTTPHEADER: ["X-Other: 2"]},
+        {},
+        {pycurl.CUSTOMREQUEST: "DELETE"},
+        {pycurl.POSTFIELDS: b"x" * (LARGEST_KEPT + 1)},
+        {pycurl.POSTFIELDS: b""},
+        {pycurl.TIMEOUT_MS: 1},
+        {},
+    ]
+    async with a_server() as server, transfers_to(server) as transfers:
+        for options in requests:
+            if pycurl.TIMEOUT_MS in options:
+                with pytest.raises(TransferFailed):
+                    await transfers.perform({pycurl.URL: server.url + "/wait", **options})
+                server.release.set()
+            else:
+                path = f"/{len(server.asked)}"
+                received = await transfers.perform({pycurl.URL: server.url + path, **options})
+                assert received.body == path.encode()
+    told = [
+        (head.split()[0], re.findall(rb"X-[^\r]*", head), body)
+        for head, body in server.asked
+        if b"/wait" not in head
+    ]
+    assert told == [
+        (b"POST", [b"X-Trace: 1"], b"one"),
+        (b"POST", [b"X-Trace: 1"], b"two"),
+        (b"POST", [b"X-Other: 2"], b"two"),
+        (b"GET", [], b""),
+        (b"DELETE", [], b""),
+        (b"POST", [], b"x" * (LARGEST_KEPT + 1)),
+        (b"POST", [], b""),
+        (b"GET", [], b""),
+    ]
+
+
+async def test_nothing_large_is_held_on_to() -> None:
+    """Neither what was sent nor what came back."""
+    sent = b"x" * (LARGEST_KEPT + 1)
+    references = sys.getrefcount(sent)
+    async with a_server() as server, transfers_to(server) as transfers:
+        received = await transfers.perform({pycurl.URL: server.url, pycurl.POSTFIELDS: sent})
+        came = weakref.ref(received)
+        del received
+        await asyncio.sleep(0)  # the loop itself holds on to what it is carrying out
+        assert came() is None
+        assert sys.getrefcount(sent) == references
 
 
 @pytest.mark.parametrize(
