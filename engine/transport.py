@@ -6,25 +6,16 @@ Nothing is followed, unpacked or retried, and no more than `MAX_REPLY_BYTES` of 
 
 import contextlib
 import re
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Protocol
+from urllib.parse import urlsplit
 
-import pycurl
-
+from engine.connections import Connections, NoReply, Peer, Received, Why
 from engine.errors import BrokenReply, TimedOut, Unreachable, WorkerError
 from engine.exchange import Reply
-from engine.transfers import Received, TransferFailed, Transfers
 
 MAX_REPLY_BYTES = 10 * 1024 * 1024  # 512 results of 4,300 digits with their operands need 7 MB
-
-NEVER_ABOARD = frozenset({pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST})
-ANSWER_TIMED_OUT = "Operation timed out"  # how libcurl begins; of a connection, it says so
-BROKEN_CONNECTION = frozenset({pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR})
-OPTIONS = {
-    pycurl.FOLLOWLOCATION: False,
-    pycurl.NOPROXY: "*",  # a proxy of the environment is for the world outside
-    pycurl.NOSIGNAL: True,
-    pycurl.PROTOCOLS: pycurl.PROTO_HTTP,
-}
+KNOWN_URLS = 4096  # workers whose addresses need not be taken apart again
 
 
 class Transport(Protocol):
@@ -46,7 +37,7 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """The transport on libcurl. Up to `max_calls` and `max_probes` connections are kept.
+    """The transport on connections of our own: up to `max_calls` and `max_probes` are kept idle.
 
     Probes have connections of their own, so that they never wait for one that carries a call.
     """
@@ -54,23 +45,27 @@ class HttpTransport:
     def __init__(
         self, *, max_calls: int, max_probes: int, connect_timeout_s: float, token: str = ""
     ) -> None:
-        self._calls = Transfers(OPTIONS, kept=max_calls, largest_body=MAX_REPLY_BYTES)
-        self._probes = Transfers(OPTIONS, kept=max_probes, largest_body=MAX_REPLY_BYTES)
-        self._connect_timeout_s = connect_timeout_s
-        self._headers = ["Content-Type: application/json", "Expect:"]
-        if token:
-            self._headers.append(f"Authorization: Bearer {token}")
+        self._calls = Connections(
+            kept=max_calls, largest_body=MAX_REPLY_BYTES, connect_timeout_s=connect_timeout_s
+        )
+        self._probes = Connections(
+            kept=max_probes, largest_body=MAX_REPLY_BYTES, connect_timeout_s=connect_timeout_s
+        )
+        self._token = token
 
     async def compute(
         self, url: str, body: bytes, timeout_s: float, trace_parent: str | None = None
     ) -> Reply:
         """POST `body` to `url`/compute, in a trace if there is one, and return what came back."""
-        options = {pycurl.URL: f"{url}/compute", pycurl.POSTFIELDS: body}
-        return await self._ask(self._calls, options, timeout_s, trace_parent)
+        head = _head("POST", url, "/compute", self._token)
+        trace = "" if trace_parent is None else f"traceparent: {trace_parent}\r\n"
+        request = f"{head}{trace}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        return await self._ask(self._calls, url, request, timeout_s)
 
     async def health(self, url: str, timeout_s: float) -> Reply:
         """GET `url`/health and return what came back."""
-        return await self._ask(self._probes, {pycurl.URL: f"{url}/health"}, timeout_s)
+        request = _head("GET", url, "/health", self._token) + "\r\n"
+        return await self._ask(self._probes, url, request.encode(), timeout_s)
 
     def close(self) -> None:
         """Close all connections; calls that are on their way are cancelled."""
@@ -78,47 +73,48 @@ class HttpTransport:
         self._probes.close()
 
     async def _ask(
-        self,
-        transfers: Transfers,
-        options: dict[int, Any],
-        timeout_s: float,
-        trace_parent: str | None = None,
+        self, connections: Connections, url: str, request: bytes, timeout_s: float
     ) -> Reply:
-        headers = self._headers
-        if trace_parent is not None:
-            headers = [*headers, f"traceparent: {trace_parent}"]
-        options[pycurl.HTTPHEADER] = headers
-        options[pycurl.TIMEOUT_MS] = int(1000 * timeout_s)
-        options[pycurl.CONNECTTIMEOUT_MS] = int(1000 * min(self._connect_timeout_s, timeout_s))
         try:
-            received = await transfers.perform(options)
-        except TransferFailed as failure:
+            received = await connections.ask(_peer(url), request, timeout_s)
+        except NoReply as failure:
             raise _translated(failure, timeout_s) from None
-        except (pycurl.error, UnicodeError) as error:
-            raise BrokenReply(f"could not be called: {error}") from None
         if received.status == 200:
             return Reply(received.status, received.body, computing_s=_computing_s(received))
         return Reply(received.status, received.body, retry_after_s=_retry_after_s(received))
 
 
-def _translated(failure: TransferFailed, timeout_s: float) -> WorkerError:
+@lru_cache(maxsize=KNOWN_URLS)
+def _peer(url: str) -> Peer:
+    parts = urlsplit(url)
+    return Peer(parts.hostname or "", parts.port or 80)
+
+
+@lru_cache(maxsize=KNOWN_URLS)
+def _head(method: str, url: str, path: str, token: str) -> str:
+    """Return the lines that all requests to a worker begin with."""
+    parts = urlsplit(url)
+    lines = [f"{method} {parts.path}{path} HTTP/1.1", f"Host: {parts.netloc}", "Accept: */*"]
+    if method == "POST":
+        lines.append("Content-Type: application/json")
+    if token:
+        lines.append(f"Authorization: Bearer {token}")
+    return "".join(f"{line}\r\n" for line in lines)
+
+
+def _translated(failure: NoReply, timeout_s: float) -> WorkerError:
     """Return what a failure means.
 
-    When a kept connection breaks before a byte of the answer has come, libcurl sends the request
-    again on a new one. If that cannot be made, since the worker has died of the first, the failure
-    is told of the second alone, as if the worker had never had the request.
+    A request that was sent on a kept connection is sent again when that breaks. If no other one can
+    be made then, since the worker has died of the first, it had the request all the same.
     """
-    has_timed_out = failure.number == pycurl.E_OPERATION_TIMEDOUT
-    is_unconnected = failure.number in NEVER_ABOARD or (
-        has_timed_out and not failure.message.startswith(ANSWER_TIMED_OUT)
-    )
-    if failure.number in BROKEN_CONNECTION or (is_unconnected and failure.sent):
-        return Unreachable("closed the connection without an answer", aboard=True)
-    if has_timed_out:
+    if failure.why is Why.CLOSED or (failure.why is Why.UNCONNECTED and failure.sent):
+        return Unreachable(Why.CLOSED.value, aboard=True)
+    if failure.why is Why.LATE:
         return TimedOut(f"did not answer within {timeout_s:g} s")
-    if is_unconnected:
-        return Unreachable("could not be connected to")
-    return BrokenReply(f"sent what is no HTTP reply ({failure.message})")
+    if failure.why is Why.UNCONNECTED:
+        return Unreachable(Why.UNCONNECTED.value)
+    return BrokenReply(f"{Why.GARBLED.value} ({failure})")
 
 
 def _retry_after_s(received: Received) -> float | None:

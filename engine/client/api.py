@@ -17,6 +17,7 @@ import pycurl
 from msgspec import UNSET, UnsetType
 
 from engine.client.errors import ApiError, MasterUnreachable, UnexpectedReply
+from engine.client.transfers import Received, TransferFailed, Transfers
 from engine.job import Number
 from engine.messages import (
     Explanation,
@@ -30,7 +31,6 @@ from engine.messages import (
     WorkerStatus,
     encode,
 )
-from engine.transfers import Received, TransferFailed, Transfers
 
 Message = TypeVar("Message")
 

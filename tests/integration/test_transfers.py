@@ -1,85 +1,21 @@
 """Requests by libcurl on the event loop: what comes back, who shares what, and what is left."""
 
 import asyncio
-import contextlib
 import re
 import sys
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pycurl
 import pytest
 
-from engine.transfers import LARGEST_HEAD, LARGEST_KEPT, Received, TransferFailed, Transfers
+from engine.client.transfers import LARGEST_HEAD, LARGEST_KEPT, Received, TransferFailed, Transfers
+from tests.answering_server import Server, a_server, with_body
 
 pytestmark = pytest.mark.gen_test
 
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 LARGEST_BODY = 1000
-
-
-class Server:
-    """Answers each request as it is told to; counts connections, and keeps what was asked."""
-
-    def __init__(self, reply: Callable[[str], bytes]) -> None:
-        self.url = ""
-        self.connections = 0
-        self.open = 0
-        self.asked: list[tuple[bytes, bytes]] = []  # heads and bodies
-        self.release = asyncio.Event()  # replies to paths that begin with /wait
-        self._reply = reply
-        self._changed = asyncio.Event()
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection until the client closes it."""
-        self.connections += 1
-        self.open += 1
-        self._changed.set()
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                path = head.split()[1].decode()
-                length = head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0]
-                self.asked.append((head, await reader.readexactly(int(length or b"0"))))
-                if path.startswith("/wait"):
-                    await self.release.wait()
-                writer.write(self._reply(path))
-        except (asyncio.IncompleteReadError, ConnectionResetError):
-            writer.transport.abort()
-            with contextlib.suppress(ConnectionResetError):
-                await writer.wait_closed()
-            self.open -= 1
-            self._changed.set()
-
-    async def until(self, holds: Callable[["Server"], bool]) -> None:
-        """Return when something holds of its connections."""
-        while not holds(self):
-            self._changed.clear()
-            await self._changed.wait()
-
-
-def with_body(body: bytes, *headers: bytes) -> bytes:
-    """Return a reply."""
-    lines = (b"HTTP/1.1 200 OK", *headers, b"Content-Length: %d" % len(body), b"", body)
-    return b"\r\n".join(lines)
-
-
-def its_path(path: str) -> bytes:
-    """Answer with what was asked for."""
-    return with_body(path.encode())
-
-
-@asynccontextmanager
-async def a_server(reply: Callable[[str], bytes] = its_path) -> AsyncIterator[Server]:
-    """Run a server; at the end no connection to it is open."""
-    server = Server(reply)
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    async with listening:
-        yield server
-        server.release.set()
-        await server.until(lambda server: server.open == 0)
 
 
 @asynccontextmanager

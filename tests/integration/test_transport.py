@@ -1,7 +1,6 @@
 """The way to the workers: what a failure says about whether the worker had the request."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -9,6 +8,7 @@ import pytest
 
 from engine.errors import TimedOut, Unreachable
 from engine.transport import HttpTransport
+from tests.answering_server import SilentPort
 
 pytestmark = pytest.mark.gen_test
 
@@ -61,7 +61,6 @@ async def a_transport() -> AsyncIterator[HttpTransport]:
     try:
         yield transport
     finally:
-        await asyncio.sleep(0)  # what the client has yet to tell comes before its end
         transport.close()
 
 
@@ -69,29 +68,8 @@ def gone(_port: int) -> None:
     """Refuse connections: nobody is there any more."""
 
 
-class SilentPort:
-    """Lets connections to a port hang, as those to a machine that is gone do: its queue is full."""
-
-    def __init__(self) -> None:
-        self._sockets: list[socket.socket] = []
-
-    def fill(self, port: int) -> None:
-        """Listen at a port, and take nothing from the queue."""
-        self._sockets.append(socket.create_server(("127.0.0.1", port), backlog=0))
-        for _ in range(3):
-            filler = socket.socket()
-            filler.setblocking(False)
-            filler.connect_ex(("127.0.0.1", port))
-            self._sockets.append(filler)
-
-    def close(self) -> None:
-        """Close it and what fills it."""
-        for each in self._sockets:
-            each.close()
-
-
 async def test_a_worker_that_died_of_a_call_had_it_aboard() -> None:
-    """Though libcurl asked again, and was refused: that is not the failure that counts."""
+    """Though it was asked again, and that was refused: this is not the failure that counts."""
     worker = DyingWorker(gone)
     await worker.listen()
     async with a_transport() as transport:
@@ -155,15 +133,19 @@ async def test_what_a_worker_says_of_its_time_is_heard(
 
 
 async def test_a_worker_that_takes_its_time_is_not_dead() -> None:
-    """Its time-out is one of the answer, though the request was sent."""
+    """Its time-out is one of the answer, though the request was sent; it is hung up on."""
+    is_over = asyncio.Event()
 
     async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        is_over.set()
 
     server = await asyncio.start_server(wait, "127.0.0.1", 0)
     async with a_transport() as transport:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(TimedOut):
             await transport.compute(f"http://127.0.0.1:{port}", b"{}", 0.3)
+        await is_over.wait()
     server.close()

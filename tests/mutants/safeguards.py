@@ -161,29 +161,33 @@ SAFEGUARDS = (
     ),
     without(
         7,
-        "nobody takes back what has become another's",
-        NETWORK + "/test_transfers.py::test_everybody_gets_the_answer_to_what_was_asked",
+        "a reply that is cut short is none",
+        NETWORK + "/test_connections.py::test_what_is_no_reply_or_half_of_one_is_none",
+        ("engine/connections.py", " and _ends_with_connection(question.received)", ""),
+    ),
+    without(
+        7,
+        "what comes behind a reply is no part of it",
+        NETWORK
+        + "/test_connections.py::test_a_connection_is_not_used_again_when_it_cannot_be_trusted",
         (
-            "engine/transfers.py",
-            "if self._under_way.get(curl) is this:",
-            "if curl in self._under_way:",
+            "engine/connections.py",
+            "            self._received = Received(0)  # for what comes behind it\n",
+            "",
         ),
     ),
     without(
         7,
-        "a time-out that comes sooner than the others is not missed",
-        NETWORK + "/test_transfers.py::test_everybody_waits_as_long_as_he_said_and_no_longer",
-        (
-            "engine/transfers.py",
-            "self._timer is not None and self._timer.when() <= self._due",
-            "self._timer is not None",
-        ),
+        "what comes unasked is not taken for the answer to what is asked next",
+        NETWORK
+        + "/test_connections.py::test_a_connection_on_which_something_comes_unasked_is_closed",
+        ("engine/connections.py", "            self.drop()  # nothing was asked\n", ""),
     ),
     without(
         7,
         "no redirect is followed",
-        NETWORK + "/test_misbehaving_workers.py::test_a_redirect_is_not_followed",
-        ("engine/transport.py", "FOLLOWLOCATION: False", "FOLLOWLOCATION: True"),
+        UNIT + "/client/test_api.py::test_redirects_are_not_followed",
+        ("engine/client/api.py", "FOLLOWLOCATION: False", "FOLLOWLOCATION: True"),
     ),
     without(
         8,
@@ -513,7 +517,7 @@ SAFEGUARDS = (
         NETWORK + "/test_transport.py::test_a_worker_that_died_of_a_call_had_it_aboard",
         (
             "engine/transport.py",
-            " or (is_unconnected and failure.sent):",
+            " or (failure.why is Why.UNCONNECTED and failure.sent):",
             ":",
         ),
     ),
@@ -852,9 +856,9 @@ SAFEGUARDS = (
         "what a failed call leaves is freed without being looked for",
         NETWORK + "/test_garbage.py::test_a_call_that_fails_leaves_nothing",
         (
-            "engine/transfers.py",
-            "            del over, this  # else a failure would keep this frame, and this frame the"
-            " failure\n",
+            "engine/connections.py",
+            "            del over, question  # else a failure would keep this frame, and this frame"
+            " the failure\n",
             "",
         ),
     ),
@@ -885,5 +889,21 @@ SAFEGUARDS = (
         "half an answer is not taken for a whole one",
         NETWORK + "/test_site.py::test_half_an_answer_is_not_taken_for_a_whole_one",
         ("engine/web.py", "if self.has_begun:", "if False:"),
+    ),
+    without(
+        0,
+        "nobody takes back a request that has become another's",
+        NETWORK + "/test_transfers.py::test_everybody_gets_the_answer_to_what_was_asked",
+        ("engine/client/transfers.py", "if handle.over is over:", "if handle.over is not None:"),
+    ),
+    without(
+        0,
+        "a time-out that comes sooner than the others is not missed",
+        NETWORK + "/test_transfers.py::test_everybody_waits_as_long_as_he_said_and_no_longer",
+        (
+            "engine/client/transfers.py",
+            "self._timer is not None and self._timer.when() <= self._due",
+            "self._timer is not None",
+        ),
     ),
 )

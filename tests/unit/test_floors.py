@@ -45,7 +45,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engine.why",
     ),
     (
-        "engine.transfers",
+        "engine.connections",
         "engine.transport",
         "engine.store",
         "engine.site",
@@ -85,7 +85,7 @@ NEIGHBOURS = {
     ("engine.fusion", "engine.messages"),
     ("engine.exchange", "engine.fusion"),
     ("engine.trace", "engine.fusion"),
-    ("engine.transport", "engine.transfers"),
+    ("engine.transport", "engine.connections"),
     ("engine.web", "engine.site"),
     ("engine.server", "engine.web"),
     ("engine.headstart", "engine.store"),
@@ -162,6 +162,7 @@ FOREIGN = {
     *(
         "tornado",
         "pycurl",
+        "httptools",
         "sqlite3",
         "click",
         "rich",
