@@ -7,11 +7,15 @@ Not promised: functions of one's own, data larger than numbers, more than one ma
 """
 
 import asyncio
+import json
+import socket
 import sys
 from collections.abc import Coroutine, Sequence
+from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
+from urllib.parse import urlsplit
 
 from bench.cluster import Cluster
 from bench.expressions import Number
@@ -38,6 +42,46 @@ async def request_per_task(client: MasterClient, tasks: Sequence[str]) -> list[N
     return [_number(job.answer) for job in jobs if isinstance(job, JobStatus)]
 
 
+def one_after_the_other(connection: HTTPConnection, tasks: Sequence[str]) -> list[Number]:
+    """Submit each task when the one before is answered, with what Python itself has for HTTP."""
+    answers = []
+    for task in tasks:
+        connection.request("POST", "/submit?wait=60", json.dumps({"task": task}))
+        answers.append(_number(json.loads(connection.getresponse().read())["answer"]))
+    return answers
+
+
+class BareSocket:
+    """A connection to a master, and as little HTTP as there can be: what a client may cost."""
+
+    def __init__(self, host: str) -> None:
+        name, _, port = host.partition(":")
+        self._host = host
+        self._socket = socket.create_connection((name, int(port)))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._replies = self._socket.makefile("rb")
+
+    def one_after_the_other(self, tasks: Sequence[str]) -> list[Number]:
+        """Submit each task when the one before is answered."""
+        return [self._answer(task) for task in tasks]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._replies.close()
+        self._socket.close()
+
+    def _answer(self, task: str) -> Number:
+        body = json.dumps({"task": task}).encode()
+        head = f"POST /submit?wait=60 HTTP/1.1\r\nHost: {self._host}\r\n"
+        self._socket.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        length = 0
+        while (line := self._replies.readline()) != b"\r\n":
+            name, _, text = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(text)
+        return _number(json.loads(self._replies.read(length))["answer"])
+
+
 def _number(answer: object) -> Number:
     if not isinstance(answer, int | float):
         raise TypeError(f"a job ended without an answer: {answer}")
@@ -48,6 +92,8 @@ def main(settings: Sequence[str]) -> None:
     """Serve with a cluster of our own; `settings` are the master's."""
     with asyncio.Runner() as runner, Cluster(Path(gettempdir()), 3, settings) as cluster:
         client = runner.run(_connected(cluster))
+        host = urlsplit(cluster.url).netloc
+        connection, bare = HTTPConnection(host), BareSocket(host)
 
         def done(work: Coroutine[Any, Any, list[Number]]) -> list[Number]:
             return runner.run(work)
@@ -56,9 +102,13 @@ def main(settings: Sequence[str]) -> None:
             {
                 "one request": lambda tasks: done(one_request(client, tasks)),
                 "a request each": lambda tasks: done(request_per_task(client, tasks)),
+                "http.client": lambda tasks: one_after_the_other(connection, tasks),
+                "a bare socket": bare.one_after_the_other,
             },
             prepare=str,
         )
+        bare.close()
+        connection.close()
         client.close()
 
 
