@@ -13,6 +13,7 @@ import sys
 from collections.abc import Coroutine, Sequence
 from http.client import HTTPConnection
 from pathlib import Path
+from select import select
 from tempfile import gettempdir
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,27 +43,39 @@ async def request_per_task(client: MasterClient, tasks: Sequence[str]) -> list[N
     return [_number(job.answer) for job in jobs if isinstance(job, JobStatus)]
 
 
-def one_after_the_other(connection: HTTPConnection, tasks: Sequence[str]) -> list[Number]:
-    """Submit each task when the one before is answered, with what Python itself has for HTTP."""
-    answers = []
-    for task in tasks:
-        connection.request("POST", "/submit?wait=60", json.dumps({"task": task}))
-        answers.append(_number(json.loads(connection.getresponse().read())["answer"]))
-    return answers
+class StandardClient:
+    """What Python itself has for HTTP: one request after the other, on one connection."""
+
+    def __init__(self, host: str) -> None:
+        self._connection = HTTPConnection(host)
+
+    def answers(self, tasks: Sequence[str]) -> list[Number]:
+        """Submit each task when the one before is answered."""
+        if _is_closed(self._connection.sock):
+            self._connection.close()  # it connects again by itself
+        return [self._answer(task) for task in tasks]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _answer(self, task: str) -> Number:
+        self._connection.request("POST", "/submit?wait=60", json.dumps({"task": task}))
+        return _number(json.loads(self._connection.getresponse().read())["answer"])
 
 
 class BareSocket:
     """A connection to a master, and as little HTTP as there can be: what a client may cost."""
 
     def __init__(self, host: str) -> None:
-        name, _, port = host.partition(":")
         self._host = host
-        self._socket = socket.create_connection((name, int(port)))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._replies = self._socket.makefile("rb")
+        self._connect()
 
-    def one_after_the_other(self, tasks: Sequence[str]) -> list[Number]:
+    def answers(self, tasks: Sequence[str]) -> list[Number]:
         """Submit each task when the one before is answered."""
+        if _is_closed(self._socket):
+            self.close()
+            self._connect()
         return [self._answer(task) for task in tasks]
 
     def close(self) -> None:
@@ -70,16 +83,29 @@ class BareSocket:
         self._replies.close()
         self._socket.close()
 
+    def _connect(self) -> None:
+        name, _, port = self._host.partition(":")
+        self._socket = socket.create_connection((name, int(port)))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._replies = self._socket.makefile("rb")
+
     def _answer(self, task: str) -> Number:
         body = json.dumps({"task": task}).encode()
         head = f"POST /submit?wait=60 HTTP/1.1\r\nHost: {self._host}\r\n"
         self._socket.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         length = 0
         while (line := self._replies.readline()) != b"\r\n":
+            if not line:
+                raise ConnectionError("the master has closed the connection")
             name, _, text = line.partition(b":")
             if name.lower() == b"content-length":
                 length = int(text)
         return _number(json.loads(self._replies.read(length))["answer"])
+
+
+def _is_closed(connection: socket.socket | None) -> bool:
+    """Return whether a master has closed a connection that was idle: it sends nothing unasked."""
+    return connection is not None and bool(select([connection], [], [], 0)[0])
 
 
 def _number(answer: object) -> Number:
@@ -93,7 +119,7 @@ def main(settings: Sequence[str]) -> None:
     with asyncio.Runner() as runner, Cluster(Path(gettempdir()), 3, settings) as cluster:
         client = runner.run(_connected(cluster))
         host = urlsplit(cluster.url).netloc
-        connection, bare = HTTPConnection(host), BareSocket(host)
+        standard, bare = StandardClient(host), BareSocket(host)
 
         def done(work: Coroutine[Any, Any, list[Number]]) -> list[Number]:
             return runner.run(work)
@@ -102,13 +128,13 @@ def main(settings: Sequence[str]) -> None:
             {
                 "one request": lambda tasks: done(one_request(client, tasks)),
                 "a request each": lambda tasks: done(request_per_task(client, tasks)),
-                "http.client": lambda tasks: one_after_the_other(connection, tasks),
-                "a bare socket": bare.one_after_the_other,
+                "http.client": standard.answers,
+                "a bare socket": bare.answers,
             },
             prepare=str,
         )
         bare.close()
-        connection.close()
+        standard.close()
         client.close()
 
 
