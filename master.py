@@ -46,7 +46,7 @@ log = logging.getLogger("master")
 
 
 def main() -> int:
-    """Run a master until SIGTERM or SIGINT; return the exit code."""
+    """Run a master until SIGTERM, SIGINT or SIGHUP; return the exit code."""
     refuse_optimized("master")
     settings = master_settings(sys.argv[1:], os.environ)
     configure(settings.log)
@@ -80,6 +80,8 @@ async def run(settings: MasterSettings) -> int:
     clock = LoopClock()
     master = Master(settings, transport(settings), store, clock, Random())  # noqa: S311
     await master.start()
+    if unfinished := store.counts.unfinished:
+        log.info("unfinished jobs of the record that go on now: %d", unfinished)
     collecting = asyncio.create_task(collect_when_idle(clock))
     servers = serve_at(listening, settings, master, most)
     stop = asyncio.ensure_future(told_to_stop.wait())
@@ -98,6 +100,7 @@ async def run(settings: MasterSettings) -> int:
     for server in servers:
         server.stop()
     collecting.cancel()
+    log.info("stopped; unfinished jobs that go on at the next start: %d", store.counts.unfinished)
     return store_failed() if store.broken else 0
 
 

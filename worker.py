@@ -21,7 +21,7 @@ from engine.worker.app import WorkerState, serve, worker_site
 
 
 def main() -> int:
-    """Run a worker until SIGTERM or SIGINT; return the exit code."""
+    """Run a worker until SIGTERM, SIGINT or SIGHUP; return the exit code."""
     refuse_optimized("worker")
     settings = worker_settings(sys.argv[1:], os.environ)
     refuse_unknown(settings.operations)

@@ -161,8 +161,13 @@ class Engine:
     @property
     def unreadiness(self) -> ExecutorError | None:
         """Why a task would probably not be taken, or `None` if it would."""
-        trouble = self._store.trouble
+        trouble = self.trouble
         return self.refusal or (None if trouble is None else StoreError(trouble))
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing could be recorded the last time, or `None` if it could."""
+        return self._store.trouble
 
     def is_running(self, job_id: JobId) -> bool:
         """Return whether a job has found room to run, and has not ended."""
@@ -575,7 +580,7 @@ class Engine:
         """Try to write while nothing can be: whoever waits until we are ready submits nothing."""
         while True:
             await self._clock.sleep(RETRY_S)
-            if self._store.trouble is not None and not self._store.broken:
+            if self.trouble is not None and not self._store.broken:
                 with suppress(StoreError):
                     await self._store.try_to_write()
 

@@ -73,13 +73,16 @@ def prefer_throughput() -> None:
 
 
 def stop_signal() -> asyncio.Event:
-    """Return an event that the first SIGTERM or SIGINT sets; the second one ends the process.
+    """Return an event that the first SIGTERM, SIGINT or SIGHUP sets; a second one ends the process.
 
-    To be called before anybody is told that the process is there: whoever knows may stop it.
+    A terminal that is closed is no reason to drop what is in hand, so SIGHUP is one of them. To be
+    called before anybody is told that the process is there: whoever knows may stop it.
     """
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    signals = (signal.SIGTERM, signal.SIGINT)
+    signals = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under `nohup`
+        signals.append(signal.SIGHUP)
 
     def stop() -> None:
         told.set()

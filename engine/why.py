@@ -38,6 +38,7 @@ class Facts(NamedTuple):
     queued: int = 0  # operations of all jobs
     running_jobs: int = 0
     most_running_jobs: int = 0
+    trouble: str | None = None  # why nothing can be recorded
 
 
 def explain(facts: Facts) -> Explanation:
@@ -63,7 +64,7 @@ def explain(facts: Facts) -> Explanation:
         return Explanation(job.job_id, "waiting_for_worker", sentences)
     if queued and not sent:
         return Explanation(job.job_id, "queued", sentences)
-    return Explanation(job.job_id, "running", sentences or ["its last result is being recorded"])
+    return Explanation(job.job_id, "running", sentences or [_recorded(facts)])
 
 
 def _finished(job: Job) -> str:
@@ -76,6 +77,12 @@ def _finished(job: Job) -> str:
     if len(answer) > LONGEST_ANSWER:
         return f"it has finished, with an answer of {len(answer)} characters"
     return f"it has finished: the answer is {answer}"
+
+
+def _recorded(facts: Facts) -> str:
+    if facts.trouble is None:
+        return "its last result is being recorded"
+    return f"what has come of it cannot be recorded, and is tried again: {facts.trouble}"
 
 
 def _no_room(facts: Facts) -> list[str]:

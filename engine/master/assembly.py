@@ -89,7 +89,8 @@ class Master:
             clock,
             settings.limits.event_readers,
         )
-        self._refused = 0  # requests, by bounds, since this was told
+        self.refused = 0  # requests, by bounds, since the start
+        self._refused_before = 0  # when this was told
         self._refusals_told_at = -math.inf
         self._watching: asyncio.Task[None] | None = None
         self._heartbeat: asyncio.Task[None] | None = None
@@ -137,12 +138,13 @@ class Master:
         self._transport.close()
 
     def note_refusal(self, error: Overloaded) -> None:
-        """Log which bound was reached, now and then, and how many requests were refused."""
-        self._refused += 1
+        """Count, and log now and then which bound was reached, and how often since."""
+        self.refused += 1
         now = self.clock.now()
         if now - self._refusals_told_at >= REFUSALS_TOLD_EVERY_S:
-            log.warning("%d refused since the last such line: %s", self._refused, error)
-            self._refused, self._refusals_told_at = 0, now
+            count = self.refused - self._refused_before
+            log.warning("%d refused since the last such line: %s", count, error)
+            self._refused_before, self._refusals_told_at = self.refused, now
 
     async def why(self, job_id: JobId) -> Explanation:
         """Return why a job is not finished. Raises `JobNotFound`."""
@@ -158,6 +160,7 @@ class Master:
                 queued=self.dispatcher.queued,
                 running_jobs=self.engine.running,
                 most_running_jobs=self.settings.limits.running_jobs,
+                trouble=self.engine.trouble,
             )
         )
 

@@ -47,6 +47,7 @@ class MetricsHandler(BaseHandler):
 class _Metrics(Collector):
     def __init__(self, master: Master) -> None:
         self._engine = master.engine
+        self._refused = master.refused
         self._tally = master.dispatcher.tally
         self._dispatcher = master.dispatcher
         self._pool = master.pool
@@ -84,6 +85,21 @@ class _Metrics(Collector):
         for outcome, count in self._engine.finished.items():
             finished.add_metric([outcome], count)
         yield finished
+        yield GaugeMetricFamily(
+            "executor_jobs_unfinished",
+            "Jobs of the record that have no outcome yet.",
+            self._engine.counts.unfinished,
+        )
+        yield CounterMetricFamily(
+            "executor_requests_refused",
+            "Requests refused since a bound of `limits` was reached.",
+            self._refused,
+        )
+        yield GaugeMetricFamily(
+            "executor_record_writable",
+            "1, or 0 if the record could not be written the last time: then nothing is taken.",
+            self._engine.trouble is None,
+        )
 
     def _operations(self) -> Iterator[Metric]:
         tally = self._tally

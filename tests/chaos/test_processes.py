@@ -295,26 +295,32 @@ async def test_30_a_master_that_is_told_to_stop_ends_in_order_and_its_jobs_resum
         assert await wrong_answers(client, load.jobs) == []
 
 
-async def test_30_clients_that_wait_are_answered_before_the_master_goes(tmp_path: Path) -> None:
-    """With their jobs as they are: not finished, which is no error."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_30_clients_that_wait_are_answered_before_the_master_goes(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """With their jobs as they are: not finished, which is no error. The log says how many go on."""
     async with (
         a_cluster(0, "--data", str(tmp_path)) as (cluster, client),
         connections(cluster.master.port, 30) as waiting,
     ):
         for connection in waiting:
             assert (await connection.ask("POST", "/submit", {"task": "6*7"}))[0] == 200
-        for number, connection in enumerate(waiting, start=1):
-            connection.send("GET", f"/job/{number}?wait=60")
+        for job_id, connection in enumerate(waiting, start=1):
+            connection.send("GET", f"/job/{job_id}?wait=60")
         await client.ready()  # by then, all of that has been read
-        cluster.master.signal(signal.SIGTERM)
-        for number, connection in enumerate(waiting, start=1):
+        cluster.master.signal(number)
+        for job_id, connection in enumerate(waiting, start=1):
             status, _, body = await connection.answer()
             assert (status, body) == (
                 200,
-                b'{"job_id":%d,"finished":false,"answer":null}' % number,
+                b'{"job_id":%d,"finished":false,"answer":null}' % job_id,
             )
         assert await asyncio.to_thread(cluster.master.popen.wait) == 0
         assert errors(cluster.master) == []
+        assert "unfinished jobs that go on at the next start: 30" in cluster.master.seen[-1]
+        cluster.start_master()
+        assert any("jobs of the record that go on now: 30" in s for s in cluster.master.seen)
 
 
 async def test_31_a_rolling_restart_of_all_workers_fails_no_job(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from engine import __version__
+from engine.store.memory import MemoryStore
 from tests.integration.serving import ServedMaster, a_master, a_worker
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -59,6 +60,38 @@ def test_what_waits_is_a_gauge() -> None:
     asyncio.run(law())
 
 
+def test_what_is_unfinished_and_what_was_refused_is_told() -> None:
+    """Refused since a bound was reached, and not since it was nonsense."""
+
+    async def law() -> None:
+        async with a_master(limits__unfinished_jobs=2) as master:
+            await master.post("/submit", {"tasks": ["1+1", "2*2"]})
+            for task in ("3", "3", "nonsense"):
+                assert (await master.post("/submit", {"task": task})).status in (400, 503)
+            told = await samples(master)
+        assert value(told, "executor_jobs_unfinished") == 2
+        assert value(told, "executor_requests_refused_total") == 2
+        assert value(told, "executor_record_writable") == 1
+
+    asyncio.run(law())
+
+
+def test_a_record_that_cannot_be_written_is_told() -> None:
+    """Whoever is woken by a metric need not ask `/readyz`."""
+
+    class FullStore(MemoryStore):
+        @property
+        def trouble(self) -> str | None:  # type: ignore[override]
+            return "the disk is full; make room"
+
+    async def law() -> None:
+        async with a_master(FullStore()) as master:
+            told = await samples(master)
+        assert value(told, "executor_record_writable") == 0
+
+    asyncio.run(law())
+
+
 def test_workers_are_counted_by_state_and_nothing_else() -> None:
     """So that a worker that is lost leaves no series behind."""
 
@@ -91,6 +124,9 @@ def test_every_name_that_was_promised_is_there() -> None:
     promised = {
         "executor_jobs_submitted",
         "executor_jobs_finished",
+        "executor_jobs_unfinished",
+        "executor_requests_refused",
+        "executor_record_writable",
         "executor_operations",
         "executor_operation_queue_seconds",
         "executor_operation_seconds",

@@ -244,7 +244,7 @@ async def test_a_worker_does_not_announce_what_it_cannot_compute() -> None:
     assert "pow cannot be computed here; choose from sum, sub, mul, div" in said
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_a_worker_that_is_told_to_stop_ends_well_without_a_master_too(
     number: signal.Signals,
 ) -> None:
@@ -253,6 +253,21 @@ async def test_a_worker_that_is_told_to_stop_ends_well_without_a_master_too(
     worker.signal(number)
     assert worker.popen.wait() == 0
     assert "left without the master's knowing" in "".join(worker.seen)
+
+
+async def test_what_is_ignored_at_the_start_does_not_stop_it() -> None:
+    """`nohup python worker.py &` outlives the terminal."""
+    arguments = ["--port", "0", "--master", "http://127.0.0.1:1"]
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which a child inherits
+    try:
+        worker = Process("worker.py", arguments)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    worker.signal(signal.SIGHUP)
+    caller = Caller(worker.url)
+    assert (await caller.get("/health")).status == 200
+    caller.close()
+    assert worker.stop() == 0
 
 
 async def test_a_worker_is_dedicated_by_a_flag() -> None:

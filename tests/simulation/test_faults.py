@@ -622,6 +622,8 @@ def test_row_16_a_full_disk_refuses_submits_and_loses_nothing() -> None:
             await world.submit("1+1")
         assert refusal.value.code == "storage_unavailable"
         await world.pass_time(3.0)
+        (sentence,) = (await world.running.why(job_id)).sentences
+        assert "cannot be recorded, and is tried again: the disk is full" in sentence
         world.disk.full = False
         assert right(await world.ending(job_id), 42)
 

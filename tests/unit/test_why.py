@@ -134,6 +134,14 @@ def ended(**outcome: object) -> Job:
             ],
         ),
         (Facts(JOB, NOW), "running", ["its last result is being recorded"]),
+        (
+            Facts(JOB, NOW, trouble="the disk of /data is full; make room there"),
+            "running",
+            [
+                "what has come of it cannot be recorded, and is tried again:"
+                " the disk of /data is full; make room there"
+            ],
+        ),
     ],
 )
 def test_the_facts_become_sentences(facts: Facts, state: str, sentences: list[str]) -> None:
