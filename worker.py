@@ -53,7 +53,8 @@ async def run(settings: WorkerSettings) -> int:
     server = serve(worker_site(state))
     server.add_sockets(sockets)
     name = settings.name or f"{socket.gethostname()}-{port}"
-    print(f"worker: {name} listening on http://{settings.host}:{port}", file=sys.stderr, flush=True)
+    listening = f"listening on http://{settings.host}:{port} for the master at {settings.master}"
+    print(f"worker: {name} {listening}", file=sys.stderr, flush=True)
     announcer = Announcer(
         announcement(settings, name, port),
         http_requests(settings.master, settings.token, settings.announce_timeout_s),

@@ -1,12 +1,14 @@
 """Logs on stderr: lines for people, or JSON for machines. Set up once, by a program's roof."""
 
 import logging
+import math
 import sys
 import time
 
 from engine.messages import encode
 from engine.settings import LogSettings
 
+TOLD_EVERY_S = 60.0  # what happens again and again
 CONTEXT = ("job_id", "job_ids", "traceparent")  # what a record may add
 
 
@@ -29,6 +31,24 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return encode(line).decode()
+
+
+class Seldom:
+    """Counts what may happen often, and says when a line about it is due."""
+
+    def __init__(self) -> None:
+        self.count = 0  # since the start
+        self._before = 0  # when it was told
+        self._told_at = -math.inf
+
+    def happened(self, now: float) -> int:
+        """Count it; return how often it happened since the last line, 0 while none is due."""
+        self.count += 1
+        if now - self._told_at < TOLD_EVERY_S:
+            return 0
+        count = self.count - self._before
+        self._before, self._told_at = self.count, now
+        return count
 
 
 def configure(settings: LogSettings) -> None:

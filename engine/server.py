@@ -12,6 +12,7 @@ gets no problem, since it asks nobody: a head that is no HTTP or over twice its 
 
 import asyncio
 import contextlib
+import logging
 import socket
 import sys
 from collections.abc import Awaitable, Hashable, Mapping
@@ -33,8 +34,11 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream, StreamClosedError
 
+from engine.logs import Seldom
 from engine.messages import Problem, encode
 from engine.web import PROBLEM_TYPE, RequestRefused, quoted
+
+log = logging.getLogger(__name__)
 
 Connection = TypeVar("Connection", bound=Hashable)
 
@@ -254,6 +258,7 @@ class BoundedServer(HTTPServer):
 
     max_body_bytes: int
     max_connections: int
+    turned_away: Seldom
     waits: _Waits
     requests: dict[HTTP1ServerConnection, _Awaited]  # the latest one of each connection
     _looking: asyncio.TimerHandle | None = None
@@ -262,6 +267,7 @@ class BoundedServer(HTTPServer):
         """Take a new connection if there is room for it."""
         if len(self._connections) >= self.max_connections:
             stream.close()
+            self._note_turned_away()
             return
         super().handle_stream(stream, address)
         if self._looking is None:
@@ -285,6 +291,14 @@ class BoundedServer(HTTPServer):
         self.waits.over(server_conn)
         self.requests.pop(server_conn, None)
         super().on_close(server_conn)
+
+    def _note_turned_away(self) -> None:
+        if count := self.turned_away.happened(asyncio.get_running_loop().time()):
+            log.warning(
+                "connections turned away since the last such line: %d; %d are open, which is all"
+                " that there may be",
+                *(count, len(self._connections)),
+            )
 
     def _look_later(self) -> None:
         self._looking = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look)
@@ -331,6 +345,7 @@ def server(
     bounded.conn_params.header_timeout = None  # `Waits` knows
     bounded.max_body_bytes = max_body_bytes
     bounded.max_connections = max_connections
+    bounded.turned_away = Seldom()
     bounded.waits = Waits(idle_s, body_s, reader_s)
     bounded.requests = {}
     return bounded

@@ -6,7 +6,6 @@ The order of starting and stopping lives here too, with its reasons.
 
 import asyncio
 import logging
-import math
 from contextlib import suppress
 from itertools import islice
 from random import Random
@@ -17,9 +16,10 @@ from engine.clock import Clock
 from engine.core import Engine
 from engine.crashpoints import crash_point
 from engine.dispatcher import Dispatcher
-from engine.errors import InvalidAnnouncement, Overloaded
+from engine.errors import ExecutorError, InvalidAnnouncement, Overloaded
 from engine.health import TICK_S, HealthMonitor
 from engine.job import JobId
+from engine.logs import Seldom
 from engine.master.announcements import abilities_of, locate
 from engine.master.events import Events
 from engine.messages import Announcement, Explanation
@@ -38,7 +38,6 @@ from engine.why import Facts, WorkerFacts, explain
 log = logging.getLogger(__name__)
 
 LOOKED_AT = 1_000  # operations of a job that are looked at to explain it
-REFUSALS_TOLD_EVERY_S = 60.0
 LONGEST_GAP_S = 10 * TICK_S  # a heartbeat this late was not waiting, it was away
 
 
@@ -89,9 +88,8 @@ class Master:
             clock,
             settings.limits.event_readers,
         )
-        self.refused = 0  # requests, by bounds, since the start
-        self._refused_before = 0  # when this was told
-        self._refusals_told_at = -math.inf
+        self._refused = Seldom()  # requests, by bounds
+        self._strangers = Seldom()  # announcements that were not taken
         self._watching: asyncio.Task[None] | None = None
         self._heartbeat: asyncio.Task[None] | None = None
 
@@ -137,14 +135,23 @@ class Master:
         await self.clock.sleep(0)  # what the client has yet to tell comes before its end
         self._transport.close()
 
+    @property
+    def refused(self) -> int:
+        """How many requests were refused since a bound was reached, since the start."""
+        return self._refused.count
+
     def note_refusal(self, error: Overloaded) -> None:
         """Count, and log now and then which bound was reached, and how often since."""
-        self.refused += 1
-        now = self.clock.now()
-        if now - self._refusals_told_at >= REFUSALS_TOLD_EVERY_S:
-            count = self.refused - self._refused_before
+        if count := self._refused.happened(self.clock.now()):
             log.warning("%d refused since the last such line: %s", count, error)
-            self._refused_before, self._refusals_told_at = self.refused, now
+
+    def note_stranger(self, peer: str, error: ExecutorError) -> None:
+        """Log now and then that an announcement or a leave was not taken, and why."""
+        if count := self._strangers.happened(self.clock.now()):
+            log.warning(
+                "announcements not taken since the last such line: %d; the latest, of %s: %s",
+                *(count, peer, error),
+            )
 
     async def why(self, job_id: JobId) -> Explanation:
         """Return why a job is not finished. Raises `JobNotFound`."""

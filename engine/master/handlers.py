@@ -337,6 +337,11 @@ class WorkerHandler(BaseHandler):
         super().prepare()
         self.refuse_without(self.master.settings.token)
 
+    def problem_of(self, error: ExecutorError) -> Problem:
+        """Return the problem that tells `error`; somebody here may wonder where a worker is."""
+        self.master.note_stranger(self.request.remote_ip or "", error)
+        return super().problem_of(error)
+
 
 class AnnounceHandler(WorkerHandler):
     """`POST /worker`."""

@@ -53,6 +53,7 @@ class Announcer:
         self._clock = clock
         self._random = random
         self._trouble: str | None = "not announced yet"
+        self._state = ""  # of this worker, at the master
         self._in_turn = asyncio.Lock()
         self._has_left = False
 
@@ -84,14 +85,16 @@ class Announcer:
             self._in_trouble(f"the master refuses this worker: {response.status} {said}{advice}")
             return None
         try:
-            again_s = _taken(response.body).announce_again_s
+            taken = _taken(response.body)
         except (ValueError, RecursionError):
             self._in_trouble("what answers is no master; look at the setting master")
             return None
         if self._trouble is not None:
             log.info("announced as %s", self._announcement.worker_name)
-        self._trouble = None
-        return min(max(again_s, FIRST_PAUSE_S), LONGEST_INTERVAL_S)
+        if taken.state != self._state:
+            log.info("to the master this worker is %s", taken.state)
+        self._trouble, self._state = None, taken.state
+        return min(max(taken.announce_again_s, FIRST_PAUSE_S), LONGEST_INTERVAL_S)
 
     def _in_trouble(self, what: str) -> None:
         if what != self._trouble:
@@ -117,6 +120,8 @@ class Announcer:
         if response.status != HTTPStatus.OK:
             said = response.body[:200].decode("utf-8", "replace")
             log.warning("left, and the master does not know it: %s %s", response.status, said)
+        else:
+            log.info("has taken leave of the master")
 
 
 def http_requests(master: str, token: str, timeout_s: float) -> Request:

@@ -56,6 +56,17 @@ async def test_the_answer_tells_when_to_announce_again() -> None:
         assert told == {"worker_name": "w", "state": "candidate", "announce_again_s": 3.0}
 
 
+async def test_an_announcement_that_is_not_taken_leaves_a_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With the address and the reason: somebody wonders where a worker is."""
+    async with a_master(token="secret") as master:  # noqa: S106
+        for _ in range(3):
+            assert (await master.post("/worker", {"worker_name": "w"})).status == 401
+    (line,) = [line for line in caplog.messages if "not taken" in line]
+    assert "line: 1; the latest, of 127.0.0.1: this takes the shared token" in line
+
+
 async def test_workers_shows_what_was_announced() -> None:
     """Every field of the contract."""
     async with a_master() as master, a_worker(master, "w", ("sum", "mul"), batch=7):

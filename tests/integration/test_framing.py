@@ -135,8 +135,10 @@ async def test_a_client_that_leaves_in_the_middle_harms_nobody() -> None:
         assert (await master.post("/submit", {"task": "1"})).json["job_id"] == 1
 
 
-async def test_a_connection_over_the_bound_is_closed_without_a_word() -> None:
-    """A process without file descriptors could neither accept nor refuse."""
+async def test_a_connection_over_the_bound_is_closed_without_a_word(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A process without file descriptors could neither accept nor refuse. The log says so."""
     async with a_master(limits__connections=1) as master:
         _, first = await asyncio.open_connection("127.0.0.1", master.port)
         reader, second = await asyncio.open_connection("127.0.0.1", master.port)
@@ -144,6 +146,7 @@ async def test_a_connection_over_the_bound_is_closed_without_a_word() -> None:
             second.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
             with contextlib.suppress(ConnectionError):
                 assert await reader.read(1) == b""
+            assert "connections turned away since the last such line: 1; 1 are open" in caplog.text
         finally:
             first.close()
             second.close()

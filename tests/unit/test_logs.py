@@ -3,7 +3,7 @@
 import json
 import logging
 
-from engine.logs import JsonFormatter
+from engine.logs import TOLD_EVERY_S, JsonFormatter, Seldom
 
 
 def a_line(**more: object) -> dict[str, object]:
@@ -41,3 +41,11 @@ def test_what_a_line_is_about_has_keys_of_its_own() -> None:
 def test_what_is_not_known_is_not_there() -> None:
     """A job without a trace has no key for it."""
     assert "traceparent" not in a_line(job_id=47, traceparent=None)
+
+
+def test_what_happens_often_has_a_line_now_and_then() -> None:
+    """The first time at once, and none of them is left out of the count."""
+    seldom = Seldom()
+    times = [0.0, 0.1, 0.2, TOLD_EVERY_S, TOLD_EVERY_S + 1, 5 * TOLD_EVERY_S]
+    assert [seldom.happened(now) for now in times] == [1, 0, 0, 3, 0, 2]
+    assert seldom.count == 6

@@ -151,7 +151,23 @@ def test_trouble_is_logged_when_it_changes(caplog: pytest.LogCaptureFixture) -> 
         "the master cannot be reached (refused); trying on",
         "the master refuses this worker: 401 who are you?",
         "announced as w",
+        "to the master this worker is live",
     ]
+
+
+def test_what_it_is_to_the_master_is_logged_when_it_changes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whoever looks at a worker that gets no work need not look elsewhere; its leave, too."""
+    states = ("candidate", "candidate", "live", "live", "dead", "live")
+    answers = [Response(200, encode(AnnouncementTaken("w", state, 1.0))) for state in states]
+    with caplog.at_level(logging.INFO):
+        announced_for(10, ScriptedMaster(*answers))
+        leaving(lambda announcer: announcer.leave(), ScriptedMaster(TAKEN), "w")
+    announced, *states_told, leave = caplog.messages
+    assert (announced, leave) == ("announced as w", "has taken leave of the master")
+    prefix = "to the master this worker is "
+    assert states_told == [prefix + state for state in ("candidate", "live", "dead", "live")]
 
 
 def test_a_master_without_the_path_is_told_with_the_setting_to_look_at(
