@@ -113,7 +113,7 @@ class Engine:
         self.background = [
             asyncio.create_task(self._read_waiting()),
             asyncio.create_task(forget_old(self._store, self._settings, self._clock)),
-            asyncio.create_task(self._see_whether_there_is_room()),
+            asyncio.create_task(self._look_after_the_record()),
         ]
 
     def drain(self) -> None:
@@ -576,13 +576,13 @@ class Engine:
         self._admission.ended(entry)
         return task
 
-    async def _see_whether_there_is_room(self) -> None:
-        """Try to write while nothing can be: whoever waits until we are ready submits nothing."""
+    async def _look_after_the_record(self) -> None:
+        """Find out that it can be written again, or no more, though nobody submits anything."""
         while True:
             await self._clock.sleep(RETRY_S)
-            if self.trouble is not None and not self._store.broken:
+            if not self._store.broken:
                 with suppress(StoreError):
-                    await self._store.try_to_write()
+                    await self._store.look()
 
     # Taking up what waits in the store, as soon as there is room
 

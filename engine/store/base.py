@@ -97,10 +97,11 @@ class Store(Protocol):
         """Why nothing could be written the last time, or `None` if it could."""
         ...
 
-    async def try_to_write(self) -> None:
-        """Write and take back as much as a small job needs, so that `trouble` tells how it is now.
+    async def look(self) -> None:
+        """Find out how it is now; `trouble` tells it then.
 
-        Raises `StoreError` when it cannot.
+        What is written must be where a start looks for it. While nothing could be written the last
+        time, as much as a small job needs is written and taken back. Raises `StoreError` if not.
         """
         ...
 

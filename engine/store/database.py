@@ -47,6 +47,8 @@ class Database:
         self._migrations = migrations
         self._lock = DirectoryLock(directory / LOCK)
         self._connection: sqlite3.Connection | None = None
+        self._opened: list[tuple[int, int]] = []  # which files: what has their names may change
+        self._is_moved = False
         self._last = 0  # the last id given
         self._open_jobs: set[int] = set()  # some of the unfinished: no statement asks for them
 
@@ -70,6 +72,7 @@ class Database:
                 self._migrate()
                 crash_point("recovery.migrated")
                 self._count()
+                self._opened = self._files()
                 crash_point("recovery.opened")
         except OSError as error:
             raise StoreError(
@@ -147,6 +150,11 @@ class Database:
             crash_point("recovery.half_migrated")
             connection.execute(f"PRAGMA user_version = {version + 1}")
             connection.execute("COMMIT")
+
+    def _files(self) -> list[tuple[int, int]]:
+        """Return which files have the names of the database and its WAL. Raises `OSError`."""
+        found = (os.stat(path) for path in (self._path, f"{self._path}-wal"))
+        return [(file.st_dev, file.st_ino) for file in found]
 
     def _count(self) -> None:
         last, *counts = (
@@ -231,6 +239,7 @@ class Database:
         transaction = Transaction(connection, self._last, self.counts, self._open_jobs)
         prunes = [write for write in group if isinstance(write, Prune)]
         try:
+            self._refuse_if_moved()
             with self._errors("written"):
                 added = transaction.add([write for write in group if isinstance(write, Add)])
                 ended = transaction.finish([write for write in group if isinstance(write, Finish)])
@@ -252,10 +261,23 @@ class Database:
         }
         return [next(results[type(write)]) for write in group]
 
-    def try_to_write(self) -> None:
+    def look(self) -> None:
+        """See whether the files are in their places and, after trouble, whether there is room.
+
+        Raises `StoreError` if not.
+        """
+        try:
+            self._is_moved = self._files() != self._opened
+        except OSError:
+            self._is_moved = True
+        if self._is_moved or self.trouble is not None:
+            self._try_to_write()
+
+    def _try_to_write(self) -> None:
         """Write as much as a small job needs, and take it back, in one transaction."""
         connection = self._open_connection()
         try:
+            self._refuse_if_moved()
             with self._errors("written"):
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("CREATE TABLE room (bytes BLOB)")
@@ -267,6 +289,14 @@ class Database:
             self._tell_trouble(str(error))
             raise
         self._tell_trouble(None)
+
+    def _refuse_if_moved(self) -> None:
+        if self._is_moved:
+            raise StoreError(
+                f"{self._path} or its WAL was moved, deleted or replaced while the master has it"
+                " open; put it back, or, while the master lives, copy both from"
+                f" /proc/{os.getpid()}/fd"
+            )
 
     def _carry_out(
         self, connection: sqlite3.Connection, transaction: Transaction, prunes: list[Prune]

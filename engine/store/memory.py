@@ -183,7 +183,7 @@ class MemoryStore:
     def trouble(self) -> None:
         """None: there is room, or no process."""
 
-    async def try_to_write(self) -> None:
+    async def look(self) -> None:
         """Nothing to try."""
 
     async def broke(self) -> None:

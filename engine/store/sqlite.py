@@ -92,9 +92,9 @@ class SqliteStore:
         """Why nothing could be written the last time."""
         return self._database.trouble
 
-    async def try_to_write(self) -> None:
-        """Write, and take it back. Raises `StoreError`."""
-        await self._ask(Database.try_to_write)
+    async def look(self) -> None:
+        """Find out how it is now. Raises `StoreError`."""
+        await self._ask(Database.look)
 
     async def broke(self) -> None:
         """Return when the store has failed for good."""

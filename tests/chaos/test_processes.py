@@ -18,6 +18,7 @@ import pytest
 from deploy.local import ROOT, LocalCluster, StartFailed
 from engine.client.api import MasterClient
 from engine.client.errors import ApiError, MasterUnreachable
+from engine.messages import JobStatus
 from engine.roof import open_files
 from engine.settings import MasterSettings
 from engine.store.database import FILE
@@ -101,6 +102,26 @@ async def test_16_a_write_that_fails_while_the_master_stops_is_told_by_its_exit_
         answers.set()
         assert await asyncio.to_thread(cluster.master.popen.wait) == EXIT_BROKE
         assert any("store has failed" in line for line in cluster.master.seen)
+
+
+async def test_a_master_whose_record_is_moved_away_is_not_ready_until_it_is_back(
+    tmp_path: Path,
+) -> None:
+    """Nothing is promised that no start would find; it notices without being asked for anything."""
+    path, aside = tmp_path / FILE, tmp_path / "aside"
+    async with a_cluster(1, "--data", str(tmp_path)) as (cluster, client):
+        path.rename(aside)
+        while await client.ready():
+            pass
+        with pytest.raises(ApiError, match="was moved, deleted or replaced"):
+            await client.submit("6*7")
+        aside.rename(path)
+        while not await client.ready():
+            pass
+        job = await client.submit("6*7", wait_s=60)
+        assert isinstance(job, JobStatus)
+        assert job.answer == 42
+        assert cluster.master.popen.poll() is None
 
 
 A_BUG = """

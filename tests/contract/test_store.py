@@ -601,7 +601,7 @@ def test_a_store_that_can_write_is_in_no_trouble_and_trying_changes_nothing(
     async def law(store: Store) -> None:
         await added(store, "1")
         for _ in range(3):
-            await store.try_to_write()
+            await store.look()
         assert store.trouble is None
         assert store.counts == Counts(unfinished=1)
         assert ids(await added(store, "2")) == [2]

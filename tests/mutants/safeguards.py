@@ -443,7 +443,7 @@ SAFEGUARDS = (
         FAULTS + "test_row_16_a_master_whose_disk_is_full_is_not_ready_until_there_is_room",
         (
             "engine/core.py",
-            "                    await self._store.try_to_write()\n",
+            "                    await self._store.look()\n",
             "                    pass\n",
         ),
     ),

@@ -96,7 +96,7 @@ class SimulatedStore:
         """Why nothing could be written the last time."""
         return self._trouble
 
-    async def try_to_write(self) -> None:
+    async def look(self) -> None:
         """Write nothing."""
         await self._ask(lambda: None)
 

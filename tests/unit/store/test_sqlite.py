@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import shutil
 import signal
 import socket
 import sqlite3
@@ -581,6 +582,34 @@ def test_a_full_disk_is_logged_when_it_is_noticed_and_when_there_is_room(
     run(SqliteStore(tmp_path, Small), law)
 
 
+@pytest.mark.parametrize("name", [FILE, f"{FILE}-wal"])
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_nothing_is_promised_while_the_files_are_not_where_a_start_looks_for_them(
+    name: str, is_replaced: bool, tmp_path: Path
+) -> None:
+    """Moved away, or another one in its place; when it is back, so is the store."""
+    path, aside = tmp_path / name, tmp_path / "aside"
+
+    async def law(store: SqliteStore) -> None:
+        await added(store, "1")
+        path.rename(aside)
+        if is_replaced:
+            shutil.copy(aside, path)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="was moved, deleted or replaced"):
+                await store.look()
+        for attempt in (added(store, "2"), finish(store, JobId(1), ANSWER, 2.0)):
+            with pytest.raises(StoreError, match="was moved, deleted or replaced"):
+                await attempt
+        assert "was moved, deleted or replaced" in (store.trouble or "")
+        aside.rename(path)
+        await store.look()
+        assert (store.trouble or "", store.broken) == ("", False)
+        assert [job.job_id for job in await added(store, "2")] == [2]
+
+    run(SqliteStore(tmp_path), law)
+
+
 def test_whether_there_is_room_can_be_tried(tmp_path: Path) -> None:
     """Nothing of it stays, and it fails where a small job would."""
 
@@ -590,7 +619,7 @@ def test_whether_there_is_room_can_be_tried(tmp_path: Path) -> None:
             await added(store, "6" * 10**6)
         assert store.trouble is not None
         assert "is full" in store.trouble
-        await store.try_to_write()  # there is room for what is smaller
+        await store.look()  # there is room for what is smaller
         assert store.trouble is None
         for number in range(1, 6):
             await added(store, "1" * 5000)
@@ -600,10 +629,10 @@ def test_whether_there_is_room_can_be_tried(tmp_path: Path) -> None:
                 await added(store, "1" * 5000)
         for _ in range(2):
             with pytest.raises(StoreError, match="is full"):
-                await store.try_to_write()
+                await store.look()
             assert store.trouble is not None
         assert await store.prune(0, None, 5) == 5
-        await store.try_to_write()
+        await store.look()
         assert store.trouble is None
         assert not store.broken
 
