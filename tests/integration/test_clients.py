@@ -402,6 +402,7 @@ async def test_a_master_that_can_record_nothing_is_not_ready() -> None:
         answer = await master.get("/readyz")
         assert_problem(answer, 503, "storage_unavailable")
         assert answer.json["detail"] == "the disk is full; make room"
+        assert int(answer.headers["Retry-After"]) >= 1
         assert (await master.get("/livez")).status == 200
 
 

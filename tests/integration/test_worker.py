@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import ROOT, LocalCluster, Process
+from deploy.local import ROOT, LocalCluster, Process, StartFailed
 from tests.expressions import exact
 from tests.integration.serving import Caller, a_worker, assert_problem, eventually, exchanged
 
@@ -268,6 +268,55 @@ async def test_what_is_ignored_at_the_start_does_not_stop_it() -> None:
     assert (await caller.get("/health")).status == 200
     caller.close()
     assert worker.stop() == 0
+
+
+LONG = 10**4298
+MANY = 512  # sums of two of them have more digits than the sockets of both ends hold
+
+
+async def with_a_call_in_hand() -> tuple[Process, socket.socket]:
+    """Return a worker whose answer waits to be read, and the connection on which it is."""
+    worker = Process("worker.py", ["--port", "0", "--master", "http://127.0.0.1:1"])
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", worker.port))
+    body = json.dumps([question("sum", LONG, LONG + n) for n in range(MANY)]).encode()
+    head = b"POST /compute HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    connection.sendall(head + body)
+    caller = Caller(worker.url)
+    while (await caller.get("/health")).json["computed"] < MANY:
+        pass
+    caller.close()
+    return worker, connection
+
+
+async def test_a_worker_that_is_told_to_stop_ends_when_its_last_answer_has_left() -> None:
+    """However slowly it is read."""
+    worker, connection = await with_a_call_in_hand()
+    worker.signal(signal.SIGTERM)
+    await asyncio.to_thread(worker.said, "left without the master's knowing")
+    assert worker.popen.poll() is None
+    connection.setblocking(True)
+    with connection, connection.makefile("rb") as replies:
+        while (line := replies.readline()) != b"\r\n":
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        answers = json.loads(await asyncio.to_thread(replies.read, length))
+    assert [answer["result"] - 2 * LONG for answer in answers] == [*range(MANY)]
+    assert await asyncio.to_thread(worker.popen.wait) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_ends_it_at_once(number: signal.Signals) -> None:
+    """Who is in a hurry need not wait for `drain_s`."""
+    worker, connection = await with_a_call_in_hand()
+    with connection:
+        worker.signal(signal.SIGTERM)
+        await asyncio.to_thread(worker.said, "left without the master's knowing")
+        worker.signal(number)
+        assert await asyncio.to_thread(worker.popen.wait) == -number
+        with pytest.raises(StartFailed):  # there is no such line, to the last one
+            await asyncio.to_thread(worker.said, "Traceback")
 
 
 async def test_a_worker_is_dedicated_by_a_flag() -> None:

@@ -8,12 +8,12 @@ import pytest
 from engine.admission import LOBBY_CHARACTERS
 from engine.clock import LoopClock
 from engine.core import BEGIN_AT_ONCE, SMALL_TASK, Engine
-from engine.errors import OperationFailed, StoreError
+from engine.errors import OperationFailed, Overloaded, StoreError
 from engine.fusion import Fusion
 from engine.job import Job, JobId, Operation, Outcome
 from engine.planner import Planner
 from engine.settings import JobsSettings, LimitsSettings
-from engine.store.base import RETRY_S, Ended, NewJob, Store
+from engine.store.base import RETRY_S, Early, Ended, NewJob, Store
 from engine.store.memory import MemoryRecord, MemoryStore
 from engine.trace import Arrival, Trip, UnderWay
 from engine.turns import FEW, LINGER, ROOM, SHORT_ROOM, Turns
@@ -127,6 +127,15 @@ class UnreadableAtFirst(MemoryStore):
         if self.times == 1:
             raise StoreError("the disk does not answer; look at it")
         return await super().unfinished(after, limit, max_bytes)
+
+
+class SlowToWrite(MemoryStore):
+    """A store that takes a second to add jobs."""
+
+    async def add(self, new: Sequence[NewJob], now: float, early: Early | None = None) -> list[Job]:
+        """Add them, in a second."""
+        await asyncio.sleep(1)
+        return await super().add(new, now, early)
 
 
 class SlowToRead(MemoryStore):
@@ -440,6 +449,23 @@ def test_who_waits_when_the_master_goes_is_told_how_the_job_is() -> None:
         assert asyncio.get_running_loop().time() == left_at
 
     with_engine(scenario, limits=LimitsSettings(running_jobs=1))
+
+
+def test_no_more_submissions_wait_for_the_store_than_may() -> None:
+    """Who comes then is told to come again; however many one brings, it is not too many alone."""
+
+    async def scenario(engine: Engine) -> None:
+        alone = await engine.submit_many(["1"] * 5)
+        assert len(alone) == 5
+        waiting = [asyncio.ensure_future(engine.submit("2")) for _ in range(3)]
+        await asyncio.sleep(0.5)
+        with pytest.raises(Overloaded, match="too many submissions are waiting"):
+            await engine.submit("3")
+        assert [job.job_id for job in await asyncio.gather(*waiting)] == [6, 7, 8]
+        assert (await engine.submit("4")).job_id == 9
+
+    limits = LimitsSettings(waiting_submissions=3)
+    with_engine(scenario, limits=limits, store=SlowToWrite())
 
 
 def test_turns_are_short_while_a_small_job_is_in_hand_and_only_then() -> None:
