@@ -100,7 +100,9 @@ async def run(settings: MasterSettings) -> int:
     for server in servers:
         server.stop()
     collecting.cancel()
-    log.info("stopped; unfinished jobs that go on at the next start: %d", store.counts.unfinished)
+    if settings.data:
+        left = store.counts.unfinished
+        log.info("stopped; unfinished jobs that go on at the next start: %d", left)
     return store_failed() if store.broken else 0
 
 

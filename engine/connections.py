@@ -18,7 +18,7 @@ from typing import NamedTuple
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 LARGEST_HEAD = 256 * 1024  # bytes of headers
-IDLE_S = 100.0  # after which a connection is not trusted any more: firewalls forget silent ones
+IDLE_S = 100.0  # after which a connection is not used any more: firewalls forget silent ones
 
 
 class Peer(NamedTuple):
@@ -32,7 +32,7 @@ class Why(Enum):
     """Why there is no reply."""
 
     UNCONNECTED = "could not be connected to"
-    CLOSED = "closed the connection without an answer"
+    CLOSED = "closed the connection without a whole answer"
     LATE = "did not answer in time"
     GARBLED = "sent what is no HTTP reply"
 
@@ -120,7 +120,8 @@ class _Connection(asyncio.Protocol):
         self._connections = connections
         self._transport: asyncio.Transport | None = None
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
-        # A line may end without a CR, and a header's value go on in the next: others bear it, too.
+        # A line may end without a CR, a header's value go on in the next one, and a blank be before
+        # its colon: others bear it, too.
         self._parser.set_dangerous_leniencies(
             lenient_headers=True, lenient_optional_cr_before_lf=True
         )
@@ -129,8 +130,14 @@ class _Connection(asyncio.Protocol):
         self._is_used = False  # a reply has come before
         self._has_begun = False  # to answer
         self._has_head = False
+        self._is_counted = False  # some of what is being read, as a header or as body
         self._is_whole = False  # the reply
         self._is_kept = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not known yet that it was closed."""
+        return self._transport is not None and not self._transport.is_closing()
 
     def ask(self, question: _Question) -> None:
         """Send a question, the only one."""
@@ -161,13 +168,14 @@ class _Connection(asyncio.Protocol):
             self.drop()  # nothing was asked
             return
         self._has_begun = True
+        self._is_counted = False
         garbled = ""
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             garbled = str(error) or type(error).__name__
-        if not self._has_head:
-            self._received.take_head(len(data))
+        if not self._is_counted:  # a part of a header, or of a trailer, that may have no end
+            question.received.take_head(len(data))
         if question.received.is_too_large:
             self._end(Why.GARBLED, "it is larger than any may be")
         elif self._is_whole:
@@ -193,7 +201,8 @@ class _Connection(asyncio.Protocol):
     def _answered(self) -> None:
         question, self._question, self._is_used = self._question, None, True
         assert question is not None  # noqa: S101  # it was answered
-        if self._is_kept:
+        assert self._transport is not None  # noqa: S101  # it was connected
+        if self._is_kept and not self._transport.get_write_buffer_size():  # all of it has left
             self._connections.keep(self)
         else:
             self.drop()
@@ -214,7 +223,8 @@ class _Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, text: bytes) -> None:
         """Take a header, or a trailer."""
-        self._received.take_head(len(name) + len(text) + 4, (name, text))
+        self._is_counted = True
+        self._received.take_head(len(name) + len(text) + 4, (name.strip(), text))
 
     def on_headers_complete(self) -> None:
         """Take the status."""
@@ -224,6 +234,7 @@ class _Connection(asyncio.Protocol):
 
     def on_body(self, piece: bytes) -> None:
         """Take a piece of the body."""
+        self._is_counted = True
         self._received.take_body(piece)
 
     def on_message_complete(self) -> None:
@@ -310,10 +321,11 @@ class Connections:
             connection.ask(question)
 
     def keep(self, connection: _Connection) -> None:
-        """Keep a connection for the next question, if there is room for it."""
+        """Keep a connection for the next question, instead of the oldest one if there are many."""
         if self._idle_count >= self._kept:
-            connection.drop()
-            return
+            oldest = min((idle[0] for idle in self._idle.values()), key=lambda one: one.idle_since)
+            self.forget(oldest)
+            oldest.drop()
         connection.idle_since = self._loop.time()
         self._idle.setdefault(connection.peer, []).append(connection)
         self._idle_count += 1
@@ -334,7 +346,8 @@ class Connections:
             self._idle_count -= 1
             if not idle:
                 del self._idle[peer]
-            if self._loop.time() - connection.idle_since < self._idle_s:
+            is_young = self._loop.time() - connection.idle_since < self._idle_s
+            if is_young and connection.is_open:
                 return connection
             connection.drop()
         return None

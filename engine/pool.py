@@ -10,7 +10,6 @@ that any answer of its own; DEAD is reversible; what comes late of a forgotten w
 nothing. Workers are told apart by name and address.
 """
 
-import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 
@@ -62,7 +61,7 @@ class WorkerPool:
         self._free: dict[frozenset[str], deque[Worker]] = {}
         self._live: Counter[frozenset[str]] = Counter()
         self._taking: Counter[frozenset[str]] = Counter()  # workers by what they take, LIVE or not
-        self._answered_at = -math.inf  # the last call
+        self._warm: tuple[Worker, float] | None = None  # who answered last, and when
 
     def __iter__(self) -> Iterator[Worker]:
         """Iterate over all workers in the order in which they announced themselves."""
@@ -280,10 +279,16 @@ class WorkerPool:
         return None
 
     def prefer_warm(self, now: float) -> None:
-        """Let the place that was used last be the next one, if that was just now."""
-        if now - self._answered_at <= WARM_S:
-            for free in self._free.values():
-                free.rotate(1)
+        """Let the worker that answered last be the next one, if that was just now.
+
+        Unless somebody else's place has become free since: then it is not looked for.
+        """
+        if self._warm is None:
+            return
+        worker, answered_at = self._warm
+        free = self._free.get(worker.operations)
+        if free and free[-1] is worker and now - answered_at <= WARM_S:
+            free.rotate(1)
 
     def has_room_besides(self, worker: Worker) -> bool:
         """Return whether a worker that takes all that this one takes has a free place too."""
@@ -320,7 +325,7 @@ class WorkerPool:
 
         A worker may have told how much of that it took itself.
         """
-        self._answered_at = now
+        self._warm = worker, now
         worker.completed += operations
         worker.faults = 0
         worker.latency.add(elapsed_s)

@@ -1,7 +1,7 @@
 """A server that answers as it is told to, and sees what its clients do with connections.
 
 Paths that begin with /wait are answered when it is told to; after /last it closes the connection,
-and at /vanish it does so without an answer.
+at /vanish it does so without an answer, and /early is answered before its body is read.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ class Server:
         self.asked: list[tuple[bytes, bytes]] = []  # heads and bodies
         self.writers: list[asyncio.StreamWriter] = []  # one a connection
         self.release = asyncio.Event()  # what waits
+        self.listening: asyncio.Server | None = None
         self._reply = reply
         self._changed = asyncio.Event()
 
@@ -44,6 +45,9 @@ class Server:
     async def _goes_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")
         path = head.split()[1].decode()
+        if path.startswith("/early"):
+            writer.write(self._reply(path))
+            await self.release.wait()
         length = head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0]
         self.asked.append((head, await reader.readexactly(int(length or b"0"))))
         self._changed.set()
@@ -78,6 +82,7 @@ async def a_server(reply: Callable[[str], bytes] = its_path) -> AsyncIterator[Se
     server = Server(reply)
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    server.listening = listening
     async with listening:
         yield server
         server.release.set()

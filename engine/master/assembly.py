@@ -89,7 +89,7 @@ class Master:
             settings.limits.event_readers,
         )
         self._refused = Seldom()  # requests, by bounds
-        self._strangers = Seldom()  # announcements that were not taken
+        self._strangers = Seldom()  # announcements and leaves that were not taken
         self._watching: asyncio.Task[None] | None = None
         self._heartbeat: asyncio.Task[None] | None = None
 
@@ -149,7 +149,8 @@ class Master:
         """Log now and then that an announcement or a leave was not taken, and why."""
         if count := self._strangers.happened(self.clock.now()):
             log.warning(
-                "announcements not taken since the last such line: %d; the latest, of %s: %s",
+                "announcements or leaves not taken since the last such line: %d; the latest, of"
+                " %s: %s",
                 *(count, peer, error),
             )
 

@@ -37,13 +37,20 @@ async def connections(
         ours.close()
 
 
-async def get(ours: Connections, server: Server, path: str, timeout_s: float = 60.0) -> Received:
-    """Ask for a path."""
+def peer_of(server: Server) -> Peer:
+    """Return where a server is."""
     parts = urlsplit(server.url)
     assert parts.hostname is not None
     assert parts.port is not None
-    request = f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode()
-    return await ours.ask(Peer(parts.hostname, parts.port), request, timeout_s)
+    return Peer(parts.hostname, parts.port)
+
+
+async def get(
+    ours: Connections, server: Server, path: str, timeout_s: float = 60.0, body: bytes = b""
+) -> Received:
+    """Ask for a path."""
+    head = f"GET {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    return await ours.ask(peer_of(server), head.encode() + body, timeout_s)
 
 
 async def failure(ours: Connections, server: Server, path: str, timeout_s: float = 60.0) -> NoReply:
@@ -141,8 +148,9 @@ async def test_what_is_under_way_at_the_end_is_cancelled() -> None:
         (with_body(b"", b"X: " + b"y" * LARGEST_HEAD), False),
         (with_body(b"", *[b"X: " + b"y" * 1000] * (LARGEST_HEAD // 1000)), False),
         (OK + b"X: " + b"y" * 2 * LARGEST_HEAD, False),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"y" * 2 * LARGEST_HEAD, False),
     ],
-    ids=["body", "large body", "chunks", "head", "large header", "large head", "endless header"],
+    ids=["body", "large body", "chunks", "head", "large header", "large head", "header", "trailer"],
 )
 async def test_no_more_is_taken_than_there_may_be(reply: bytes, is_taken: bool) -> None:
     """Of body and of head; what there may be is taken to the last byte."""
@@ -199,6 +207,7 @@ async def test_a_reply_is_taken_as_servers_write_it(reply: bytes, body: bytes) -
     [
         b"hello\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length : 9\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz",
@@ -241,6 +250,37 @@ async def test_a_connection_on_which_something_comes_unasked_is_closed() -> None
         for path in ("/2", "/3"):
             assert (await get(ours, server, path)).body == path.encode()
         assert server.connections == 2
+
+
+async def test_a_connection_on_which_a_request_has_not_left_is_not_used_again() -> None:
+    """The next one would wait behind it."""
+    async with a_server() as server, connections() as ours:
+        body = b"x" * 20_000_000  # more than the sockets of both ends hold
+        assert (await get(ours, server, "/early", body=body)).body == b"/early"
+        assert (await get(ours, server, "/2")).body == b"/2"
+        assert server.connections == 2
+
+
+async def test_a_connection_that_is_about_to_be_closed_is_not_used() -> None:
+    """Nothing would be sent on it; and who is gone by then did not have the request."""
+    async with a_server() as server, connections() as ours:
+        await get(ours, server, "/")
+        assert server.listening is not None
+        server.listening.close()
+        (connection,) = ours._idle[peer_of(server)]
+        connection.data_received(b"unasked")  # and asyncio closes it in its next turn
+        failed = await failure(ours, server, "/")
+        assert (failed.why, failed.sent) == (Why.UNCONNECTED, False)
+
+
+async def test_of_many_connections_the_oldest_makes_room() -> None:
+    """Its peer may have gone long ago, without a word."""
+    async with a_server() as one, a_server() as other, connections(kept=2) as ours:
+        await get(ours, one, "/")
+        for _ in range(3):
+            await asyncio.gather(*(get(ours, other, "/") for _ in range(2)))
+        assert (one.connections, other.connections) == (1, 2)
+        await one.until(lambda server: server.open == 0)
 
 
 async def test_a_connection_that_was_silent_for_long_is_not_used_again() -> None:

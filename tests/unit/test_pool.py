@@ -116,6 +116,17 @@ def test_a_worker_that_has_answered_just_now_is_next_if_asked_for(
     assert Counter(taken(pool, pause_s)) == Counter("aabbcc") - Counter(next_one)
 
 
+def test_a_worker_is_not_warm_because_its_place_came_free() -> None:
+    """Nor is one that answered before that: who slept longest is next."""
+    pool = a_pool()
+    first, second = admitted(pool, "a"), admitted(pool, "b")
+    assert taken(pool) == ["a", "a", "b", "b"]
+    pool.answered(second, 1, 0.001, 0.0)
+    pool.broke(first, 1, BrokenReply("nonsense"), 0.0)
+    pool.prefer_warm(0.0)
+    assert taken(pool) == ["b", "a"]
+
+
 def test_a_broken_call_makes_suspect_at_once_and_probes_at_once() -> None:
     """A suspect gets nothing new, and its probe is due immediately."""
     pool = a_pool()
