@@ -90,9 +90,11 @@ class Announcer:
             self._in_trouble("what answers is no master; look at the setting master")
             return None
         if self._trouble is not None:
-            log.info("announced as %s", self._announcement.worker_name)
-        if taken.state != self._state:
-            log.info("to the master this worker is %s", taken.state)
+            log.info(
+                "announced as %s, which is %s so far", self._announcement.worker_name, taken.state
+            )
+        elif taken.state != self._state:
+            log.info("to the master this worker is %s now", taken.state)
         self._trouble, self._state = None, taken.state
         return min(max(taken.announce_again_s, FIRST_PAUSE_S), LONGEST_INTERVAL_S)
 

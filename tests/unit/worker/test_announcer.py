@@ -150,8 +150,7 @@ def test_trouble_is_logged_when_it_changes(caplog: pytest.LogCaptureFixture) -> 
     assert messages == [
         "the master cannot be reached (refused); trying on",
         "the master refuses this worker: 401 who are you?",
-        "announced as w",
-        "to the master this worker is live",
+        "announced as w, which is live so far",
     ]
 
 
@@ -164,10 +163,10 @@ def test_what_it_is_to_the_master_is_logged_when_it_changes(
     with caplog.at_level(logging.INFO):
         announced_for(10, ScriptedMaster(*answers))
         leaving(lambda announcer: announcer.leave(), ScriptedMaster(TAKEN), "w")
-    announced, *states_told, leave = caplog.messages
-    assert (announced, leave) == ("announced as w", "has taken leave of the master")
-    prefix = "to the master this worker is "
-    assert states_told == [prefix + state for state in ("candidate", "live", "dead", "live")]
+    announced, *later, leave = caplog.messages
+    assert announced == "announced as w, which is candidate so far"
+    assert later == [f"to the master this worker is {one} now" for one in ("live", "dead", "live")]
+    assert leave == "has taken leave of the master"
 
 
 def test_a_master_without_the_path_is_told_with_the_setting_to_look_at(
