@@ -33,6 +33,9 @@ Port = Annotated[int, Meta(ge=0, le=65535)]  # 0: any that is free
 OperationName = Annotated[str, Meta(min_length=1, max_length=100)]
 Url = Annotated[str, Meta(pattern=r"^https?://\S+\Z")]
 UrlOrNone = Annotated[str, Meta(pattern=r"^(https?://\S+)?\Z")]
+A_URL = "a URL, such as http://127.0.0.1:8080"
+# It goes into a header: blanks around it are lost there, and a line's end begins another header.
+Token = Annotated[str, Meta(pattern=r"^([!-~]([ -~]*[!-~])?)?\Z")]
 
 ENVIRONMENT_PREFIX = "EXECUTOR_"
 NOT_SETTINGS = frozenset({"MASTER", "CRASH_AT", "PUBLISH"})  # the client's, the tests', compose's
@@ -183,7 +186,7 @@ class MasterSettings(Section, frozen=True, kw_only=True):
     """A port for workers alone; then they are not on the public one."""
     data: str = "data"
     """Directory of the record; '' keeps jobs in memory and loses them with the process."""
-    token: str = ""
+    token: Token = ""
     """A secret shared with the workers; '' asks for none."""
     drain_s: Seconds = 5.0
     """How long calls in flight may take when the master is told to stop."""
@@ -213,7 +216,7 @@ class WorkerSettings(Section, frozen=True, kw_only=True):
     """What it computes. Fewer dedicate it."""
     batch: Count = 512
     """Operations that it takes in one call."""
-    token: str = ""
+    token: Token = ""
     """The secret shared with the master."""
     announce_timeout_s: Seconds = 2.0
     """A master that does not answer within it is tried again."""
@@ -376,8 +379,9 @@ def _unfit(value: Value, hint: Any, error: Exception) -> str:  # noqa: ANN401  #
     says = str(error)
     if _plain(hint) is str and isinstance(value.value, int | float):
         says += "; put it in quotes"
-    elif "matching regex" in says:  # the only patterns are those of URLs
-        says = "Expected a URL, such as http://127.0.0.1:8080"
+    elif "matching regex" in says:  # the other patterns are those of URLs
+        is_token = hint is Token
+        says = f"Expected {'printable ASCII, no blanks at its ends' if is_token else A_URL}"
     return f"{value.name} ({value.source}): {says}"
 
 

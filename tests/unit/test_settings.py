@@ -123,6 +123,16 @@ def test_a_value_that_does_not_fit_is_refused(text: str) -> None:
     assert len(faults_of(*yaml_values(text))) == 1
 
 
+@pytest.mark.parametrize(
+    "token", ["secret\n", " secret", "secret ", "a\r\nX: b", "gehe\u00efm", "\x00"]
+)
+def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(token: str) -> None:
+    """A file's line break, most likely: it would begin a header of its own."""
+    with pytest.raises(SettingsError, match="printable ASCII") as raised:
+        settle(MasterSettings, [Value(("token",), token, "test")])
+    assert token not in str(raised.value)
+
+
 def test_a_number_where_text_belongs_is_refused_with_the_remedy() -> None:
     """A token of digits: YAML would have dropped its leading zeros."""
     (fault,) = faults_of(*yaml_values("master: {token: 0123}"))
