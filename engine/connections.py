@@ -11,7 +11,6 @@ and has brought no byte is sent again, once, on a new one.
 """
 
 import asyncio
-from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
@@ -297,8 +296,9 @@ class Connections:
         for question in list(self._under_way):
             self._take_back(question)
             question.over.cancel()
-        for connection in self._all_idle():
-            connection.drop()
+        for idle in self._idle.values():
+            for connection in idle:
+                connection.drop()
         self._idle.clear()
         self._idle_count = 0
 
@@ -351,9 +351,6 @@ class Connections:
                 return connection
             connection.drop()
         return None
-
-    def _all_idle(self) -> Iterable[_Connection]:
-        return [connection for idle in self._idle.values() for connection in idle]
 
     # The end of a question
 

@@ -24,6 +24,7 @@ from engine.fairqueue import FairQueue
 from engine.fusion import Fusion
 from engine.hedging import Hedging
 from engine.job import JobId, Operation
+from engine.logs import Seldom
 from engine.pool import BUSY_MAX_S, WorkerPool
 from engine.retry import Attempts, RetryPolicy
 from engine.settings import DispatchSettings
@@ -42,7 +43,6 @@ QUICK_CALLS = 32  # at quick workers at a time: they wait for the master, more w
 READY_SHARE = 3 / 8  # of a call; of ten operations in any shape 3.7 are ready, of many up to half
 FUSED_TURN = 16  # operations of one job that are taken in turn, when many wait and all are fused
 IDS_IN_A_LINE = 1_000  # of the log
-ALONE_EVERY_S = 60.0  # how often it is said that there is nobody to verify with
 
 
 class Dispatcher:
@@ -67,7 +67,7 @@ class Dispatcher:
         self._wakefulness = wakefulness
         self._turns = turns
         self._verification = verification
-        self._said_alone_at = -ALONE_EVERY_S
+        self._alone = Seldom()  # there was nobody to verify with
         self.tally = Tally()
         self._lanes: dict[JobId, Lane] = {}
         self._queue: FairQueue[Lane] = FairQueue()
@@ -411,8 +411,7 @@ class Dispatcher:
             )
 
     def _say_alone(self, now: float) -> None:
-        if now - self._said_alone_at >= ALONE_EVERY_S:
-            self._said_alone_at = now
+        if self._alone.happened(now):
             log.warning(
                 "no further worker can be asked to verify what another one said, so the master"
                 " computes it itself; start more workers, three at least"

@@ -1,4 +1,7 @@
-"""Logs on stderr: lines for people, or JSON for machines. Set up once, by a program's roof."""
+"""Logs on stderr: lines for people, or JSON for machines. Set up once, by a program's roof.
+
+What may happen often has a line now and then, with a count: `Seldom` says when.
+"""
 
 import logging
 import math

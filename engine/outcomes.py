@@ -21,12 +21,12 @@ from engine.clock import Clock
 from engine.crashpoints import crash_point
 from engine.errors import StoreError
 from engine.job import Job, Outcome
+from engine.logs import Seldom
 from engine.store.base import RETRY_S, Store, kept
 from engine.turns import Turns
 
 log = logging.getLogger(__name__)
 
-SAID_EVERY_S = 60.0  # why nothing is recorded; the store tells when that begins and ends
 TOLD_AT_ONCE = 32  # jobs, in one turn of the loop: whoever waits for one goes on in the next one
 
 UNRECORDED = Outcome(
@@ -59,7 +59,7 @@ class Outcomes:
         self._on_lost = on_lost
         self._decided: list[Decided] = []  # in this turn of the loop
         self._ask_again_at = -math.inf  # after a write that failed
-        self._said_at = -math.inf  # why
+        self._failed = Seldom()  # such writes; the store tells when that begins and ends
         self.counts = dict.fromkeys(("succeeded", "failed", "cancelled"), 0)  # since the start
         self.tasks: set[asyncio.Task[None]] = set()  # which bring them to the record
 
@@ -142,8 +142,7 @@ class Outcomes:
         now = self._clock.now()
         if now >= self._ask_again_at:
             self._ask_again_at = now + RETRY_S
-            if now - self._said_at >= SAID_EVERY_S:
-                self._said_at = now
+            if self._failed.happened(now):
                 log.warning("what has come of jobs cannot be recorded yet: %s", why)
         await self._clock.sleep(self._ask_again_at - now)
 

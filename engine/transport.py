@@ -1,7 +1,7 @@
 """The way to the workers: one HTTP request, one reply. What goes wrong on it gets its meaning here.
 
 Whatever it is, it is translated into a `WorkerError`, once. A reply of any status is a reply.
-Nothing is followed, unpacked or retried, and no more than `MAX_REPLY_BYTES` of a body is ever held.
+Nothing is followed or unpacked, and no more than `MAX_REPLY_BYTES` of a body is ever held.
 """
 
 import contextlib

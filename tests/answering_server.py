@@ -7,7 +7,7 @@ at /vanish it does so without an answer, and /early is answered before its body 
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 
@@ -87,6 +87,23 @@ async def a_server(reply: Callable[[str], bytes] = its_path) -> AsyncIterator[Se
         yield server
         server.release.set()
         await server.until(lambda server: server.open == 0)
+
+
+async def assert_what_is_cancelled_is_taken_back(
+    server: Server, ask: Callable[[str], Awaitable[bytes]]
+) -> None:
+    """Whatever client asks: its connection is closed, and another request goes on."""
+    cancelled = asyncio.ensure_future(ask("/wait/1"))
+    other = asyncio.ensure_future(ask("/wait/2"))
+    await server.until(lambda server: len(server.asked) == 2)
+    cancelled.cancel()
+    await asyncio.wait([cancelled])
+    assert cancelled.cancelled()
+    server.release.set()
+    assert await other == b"/wait/2"
+    await server.until(lambda server: server.open == 1)
+    assert await ask("/3") == b"/3"
+    assert server.connections == 2
 
 
 class SilentPort:

@@ -12,7 +12,13 @@ import pytest
 from httptools import HttpResponseParser
 
 from engine.connections import LARGEST_HEAD, Connections, NoReply, Peer, Received, Why
-from tests.answering_server import Server, SilentPort, a_server, with_body
+from tests.answering_server import (
+    Server,
+    SilentPort,
+    a_server,
+    assert_what_is_cancelled_is_taken_back,
+    with_body,
+)
 
 pytestmark = pytest.mark.gen_test
 
@@ -100,17 +106,11 @@ async def test_everybody_waits_as_long_as_he_said_and_no_longer() -> None:
 async def test_what_is_cancelled_is_taken_back_and_hurts_nobody() -> None:
     """Its connection is closed, since an answer to it may still come; others go on."""
     async with a_server() as server, connections() as ours:
-        cancelled = asyncio.ensure_future(get(ours, server, "/wait/1"))
-        other = asyncio.ensure_future(get(ours, server, "/wait/2"))
-        await server.until(lambda server: len(server.asked) == 2)
-        cancelled.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await cancelled
-        server.release.set()
-        assert (await other).body == b"/wait/2"
-        await server.until(lambda server: server.open == 1)
-        assert (await get(ours, server, "/3")).body == b"/3"
-        assert server.connections == 2
+
+        async def ask(path: str) -> bytes:
+            return (await get(ours, server, path)).body
+
+        await assert_what_is_cancelled_is_taken_back(server, ask)
 
 
 async def test_what_is_cancelled_before_it_is_connected_is_never_sent() -> None:

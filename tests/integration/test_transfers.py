@@ -11,7 +11,12 @@ import pycurl
 import pytest
 
 from engine.client.transfers import LARGEST_HEAD, LARGEST_KEPT, Received, TransferFailed, Transfers
-from tests.answering_server import Server, a_server, with_body
+from tests.answering_server import (
+    Server,
+    a_server,
+    assert_what_is_cancelled_is_taken_back,
+    with_body,
+)
 
 pytestmark = pytest.mark.gen_test
 
@@ -80,17 +85,11 @@ async def test_everybody_waits_as_long_as_he_said_and_no_longer() -> None:
 async def test_what_is_cancelled_is_taken_back_and_hurts_nobody() -> None:
     """Its connection is closed, since an answer to it may still come; others go on."""
     async with a_server() as server, transfers_to(server) as transfers:
-        cancelled = asyncio.ensure_future(get(transfers, server, "/wait/1"))
-        other = asyncio.ensure_future(get(transfers, server, "/wait/2"))
-        await server.until(lambda server: server.connections == 2)
-        cancelled.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await cancelled
-        server.release.set()
-        assert (await other).body == b"/wait/2"
-        await server.until(lambda server: server.open == 1)
-        assert (await get(transfers, server, "/3")).body == b"/3"
-        assert server.connections == 2
+
+        async def ask(path: str) -> bytes:
+            return (await get(transfers, server, path)).body
+
+        await assert_what_is_cancelled_is_taken_back(server, ask)
 
 
 async def test_what_is_under_way_at_the_end_is_cancelled() -> None:
