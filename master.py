@@ -12,8 +12,6 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from tornado.httpserver import HTTPServer
-
 from engine import crashpoints
 from engine.clock import LoopClock
 from engine.collector import collect_when_idle
@@ -30,6 +28,7 @@ from engine.roof import (
     refuse_optimized,
     stop_signal,
 )
+from engine.server import Server
 from engine.settings import MasterSettings
 from engine.store.base import Store
 from engine.store.memory import MemoryStore
@@ -140,9 +139,9 @@ def listen(settings: MasterSettings) -> list[Listening]:
 
 def serve_at(
     listening: list[Listening], settings: MasterSettings, master: Master, most: int
-) -> list[HTTPServer]:
+) -> list[Server]:
     """Serve each API at its sockets, to `most` connections each, and say where."""
-    servers: list[HTTPServer] = []
+    servers: list[Server] = []
     for whom, sockets, port in listening:
         site = public_site(master) if whom == "clients" else private_site(master)
         server = serve(site, settings.limits.body_bytes, most)

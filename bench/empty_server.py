@@ -6,9 +6,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started by its path
 
+from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
-from engine.master.app import serve
 from engine.roof import bound, prefer_throughput, stop_signal
 
 
@@ -25,7 +25,7 @@ async def run() -> int:
     told_to_stop = stop_signal()
     app = Application([(r"/submit", EmptyHandler)], log_function=lambda _handler: None)
     sockets, port = bound("127.0.0.1", 0)
-    serve(app, max_body_bytes=1024 * 1024, max_connections=1000).add_sockets(sockets)
+    HTTPServer(app).add_sockets(sockets)
     print(f"empty: listening on http://127.0.0.1:{port}", file=sys.stderr, flush=True)
     await told_to_stop.wait()
     return 0

@@ -65,4 +65,3 @@ def configure(settings: LogSettings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
-    logging.getLogger("tornado.general").setLevel(logging.ERROR)  # malformed requests: not ours

@@ -20,10 +20,10 @@ EXIT_UNAVAILABLE = 69  # of sysexits.h
 
 
 def refuse_optimized(program: str) -> None:
-    """Leave if assertions are off: Tornado checks the framing of requests with them."""
+    """Leave if assertions are off: Tornado checks what it reads with them."""
     if sys.flags.optimize:
         print(
-            f"{program}: python -O takes out checks that keep requests apart; run it without -O",
+            f"{program}: python -O takes out checks that Tornado relies on; run it without -O",
             file=sys.stderr,
         )
         sys.exit(EXIT_UNAVAILABLE)

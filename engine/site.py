@@ -1,9 +1,8 @@
 """From a request to the handler that serves it, and from there to the response.
 
-Tornado's server reads requests and writes responses. This stands in between, where its own
-`Application` takes as long again as the server does: docs/adr/0013 has the figures. A handler is
-made for each request. A method of it that is no coroutine has answered when it returns, in the turn
-of the loop that read the request.
+A handler is made for each request. A method of it that is no coroutine has answered when it
+returns, in the turn of the loop that read the request. Why this is not Tornado's `Application`,
+which would take as long again as everything below it: docs/adr/0013.
 """
 
 import asyncio
@@ -15,20 +14,16 @@ from time import time
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
-    HTTPConnection,
     HTTPHeaders,
-    HTTPMessageDelegate,
-    HTTPServerConnectionDelegate,
     HTTPServerRequest,
-    RequestStartLine,
     ResponseStartLine,
     format_timestamp,
 )
 
+from engine.responder import NO_BODY, Responder
+
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-NO_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
 class Handler:
@@ -43,7 +38,7 @@ class Handler:
         self.headers = self.default_headers()
         self.has_begun = False  # to answer: status and headers have left
         self._task: asyncio.Task[None] | None = None  # which answers, if that takes its time
-        assert isinstance(request.connection, HTTP1Connection)  # noqa: S101  # Tornado's only one
+        assert isinstance(request.connection, Responder)  # noqa: S101  # the server's
         self._connection = request.connection
 
     @classmethod
@@ -130,7 +125,7 @@ class Route(NamedTuple):
     given: Mapping[str, object] = {}
 
 
-class Site(HTTPServerConnectionDelegate):
+class Site:
     """What a server of ours serves: some routes, and whatever is `elsewhere`."""
 
     def __init__(
@@ -141,12 +136,6 @@ class Site(HTTPServerConnectionDelegate):
         self._plain = {route.path: route for pattern, route in patterns if not pattern.groups}
         self._patterns = [(pattern, route) for pattern, route in patterns if pattern.groups]
         self._elsewhere = Route("", elsewhere)
-
-    def start_request(
-        self, _server_conn: object, request_conn: HTTPConnection
-    ) -> HTTPMessageDelegate:
-        """Take in a request; Tornado calls this."""
-        return _Incoming(self, request_conn)
 
     def serve(self, request: HTTPServerRequest) -> None:
         """Let a handler serve a request that has been read."""
@@ -162,32 +151,3 @@ class Site(HTTPServerConnectionDelegate):
             if found:
                 return route, map(unquote, found.groups())  # of no UTF-8, something that is nowhere
         return self._elsewhere, ()
-
-
-class _Incoming(HTTPMessageDelegate):
-    """A request that is being read."""
-
-    def __init__(self, site: Site, connection: HTTPConnection) -> None:
-        self._site = site
-        self._connection = connection
-        self._request: HTTPServerRequest | None = None
-        self._body: list[bytes] = []
-
-    def headers_received(
-        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
-    ) -> None:
-        assert isinstance(start_line, RequestStartLine)  # noqa: S101  # this is a server
-        self._request = HTTPServerRequest(
-            connection=self._connection, start_line=start_line, headers=headers
-        )
-
-    def data_received(self, chunk: bytes) -> None:
-        self._body.append(chunk)
-
-    def finish(self) -> None:
-        assert self._request is not None  # noqa: S101  # its headers came first
-        self._request.body = b"".join(self._body)
-        self._site.serve(self._request)
-
-    def on_connection_close(self) -> None:
-        self._body.clear()

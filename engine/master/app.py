@@ -3,11 +3,9 @@
 The private paths are for workers. With a private port they are on that port alone.
 """
 
-from tornado.httputil import HTTPServerConnectionDelegate
-
 from engine.master import handlers, metrics, openapi, pages
 from engine.master.assembly import Master
-from engine.server import BoundedServer, server
+from engine.server import Server
 from engine.site import Route, Site
 from engine.web import site
 
@@ -33,7 +31,7 @@ PRIVATE = [
     Route(r"/worker/([^/]+)", handlers.LeaveHandler),
 ]
 
-IDLE_CONNECTION_S = 15.0  # Tornado's own default is an hour: slow clients would pile up
+IDLE_CONNECTION_S = 15.0  # slow clients would pile up
 
 
 def public_site(master: Master) -> Site:
@@ -49,12 +47,10 @@ def private_site(master: Master) -> Site:
     return site(PRIVATE, {"master": master})
 
 
-def serve(
-    served: HTTPServerConnectionDelegate, max_body_bytes: int, max_connections: int
-) -> BoundedServer:
+def serve(served: Site, max_body_bytes: int, max_connections: int) -> Server:
     """Return a server for a site."""
-    return server(
-        served,
+    return Server(
+        served.serve,
         max_body_bytes=max_body_bytes,
         max_connections=max_connections,
         idle_s=IDLE_CONNECTION_S,

@@ -16,7 +16,7 @@ from engine.arithmetic import compute
 from engine.errors import ExecutorError, OperationFailed
 from engine.job import Number
 from engine.messages import Computation, Computed, ComputedItem, Item, Problem, Reader
-from engine.server import BoundedServer, server
+from engine.server import Server
 from engine.site import Handler, Route, Site
 from engine.web import ApiHandler, RequestRefused, site
 
@@ -99,7 +99,10 @@ class ComputeHandler(WorkerHandler):
     def finish(self, body: bytes = b"") -> "Future[None]":
         """Answer; the call counts as answered when the last byte of it has left the process."""
         written = super().finish(body)
-        written.add_done_callback(lambda _: self.state.end())
+        if written.done():
+            self.state.end()
+        else:
+            written.add_done_callback(lambda _: self.state.end())
         return written
 
     def post(self) -> None:
@@ -195,10 +198,10 @@ def worker_site(state: WorkerState) -> Site:
     return site(routes, {"state": state})
 
 
-def serve(served: Site) -> BoundedServer:
+def serve(served: Site) -> Server:
     """Return a server for a worker's site."""
-    return server(
-        served,
+    return Server(
+        served.serve,
         max_body_bytes=MAX_BODY_BYTES,
         max_connections=MAX_CONNECTIONS,
         idle_s=IDLE_CONNECTION_S,

@@ -12,7 +12,6 @@ from random import Random
 from typing import Any, NamedTuple
 
 from tornado.httpclient import AsyncHTTPClient
-from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
@@ -20,6 +19,7 @@ from engine.clock import LoopClock
 from engine.master.app import private_site, public_site, serve
 from engine.master.assembly import Master
 from engine.roof import bound
+from engine.server import Server
 from engine.settings import MasterSettings, from_assignment, settle
 from engine.site import Site
 from engine.store.base import Store
@@ -144,8 +144,9 @@ async def a_master(store: Store | None = None, /, **given: object) -> AsyncItera
     sites = [public_site(master)]
     if settings.private_port is not None:
         sites.append(private_site(master))
-    servers = [_listening(site, settings) for site in sites]
-    served = ServedMaster(master, servers[0][1], servers[-1][1])
+    most = settings.limits.connections
+    servers = [listening(site, settings.limits.body_bytes, most) for site in sites]
+    served = ServedMaster(master, url(servers[0][1]), url(servers[-1][1]))
     try:
         yield served
     finally:
@@ -157,11 +158,19 @@ async def a_master(store: Store | None = None, /, **given: object) -> AsyncItera
             await server.close_all_connections()
 
 
-def _listening(site: Site, settings: MasterSettings) -> tuple[HTTPServer, str]:
-    server = serve(site, settings.limits.body_bytes, settings.limits.connections)
+def listening(
+    site: Site, max_body_bytes: int = 1_000_000, max_connections: int = 100
+) -> tuple[Server, int]:
+    """Serve a site as a master does; return the server and its port."""
+    server = serve(site, max_body_bytes, max_connections)
     sockets, port = bound("127.0.0.1", 0)
     server.add_sockets(sockets)
-    return server, f"http://127.0.0.1:{port}"
+    return server, port
+
+
+def url(port: int) -> str:
+    """Return the URL of a port of this host."""
+    return f"http://127.0.0.1:{port}"
 
 
 class ServedWorker(Caller):
@@ -185,7 +194,7 @@ async def a_worker(
     server = serve_worker(worker_site(state))
     sockets, port = bound("127.0.0.1", 0)
     server.add_sockets(sockets)
-    worker = ServedWorker(state, f"http://127.0.0.1:{port}")
+    worker = ServedWorker(state, url(port))
     try:
         if master is not None:
             await announce(master, name, port, operations=list(operations), batch=batch)

@@ -5,16 +5,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from tornado.httpserver import HTTPServer
 
 from engine.job import JobId, Outcome
 from engine.master.handlers import PIECE_BYTES, BaseHandler
-from engine.roof import bound
 from engine.site import Route
 from engine.store.base import PAGE_BYTES, Page, Status
 from engine.store.memory import MemoryStore
 from engine.web import site
-from tests.integration.serving import Caller, a_master, a_worker
+from tests.integration.serving import Caller, a_master, a_worker, listening, url
 
 LONG = "7" * 4000  # to write it in JSON takes a third of a millisecond
 
@@ -43,10 +41,8 @@ def test_no_turn_of_the_loop_encodes_more_than_a_piece() -> None:
 
     async def law() -> None:
         async with a_master() as master:
-            sockets, port = bound("127.0.0.1", 0)
-            server = HTTPServer(site([Route("/", LongAnswer)], {"master": master.master}))
-            server.add_sockets(sockets)
-            caller = Caller(f"http://127.0.0.1:{port}")
+            server, port = listening(site([Route("/", LongAnswer)], {"master": master.master}))
+            caller = Caller(url(port))
             counting = asyncio.create_task(count_turns())
             answer = await caller.get("/")
             counting.cancel()

@@ -6,12 +6,11 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from tornado.httputil import HTTPServerConnectionDelegate, HTTPServerRequest
-from tornado.netutil import bind_sockets
-from tornado.web import Application, RequestHandler
+from tornado.httputil import HTTPServerRequest
 
-from engine.server import BoundedServer, server
-from engine.site import Route
+from engine.roof import bound
+from engine.server import Server
+from engine.site import Route, Site
 from engine.web import ApiHandler, site
 from tests.integration.serving import eventually
 
@@ -23,7 +22,7 @@ MORE_THAN_SOCKETS_HOLD = 50_000_000  # bytes
 PIECE = b"x" * 20_000
 
 
-class EchoHandler(RequestHandler):
+class Echo(ApiHandler):
     """Answers with what was sent."""
 
     def post(self) -> None:
@@ -31,7 +30,7 @@ class EchoHandler(RequestHandler):
         self.finish(self.request.body)
 
 
-ECHO = Application([(r"/", EchoHandler)], log_function=lambda _: None)
+ECHO = site([Route("/", Echo)], {})
 
 
 class LongAnswer(ApiHandler):
@@ -76,12 +75,12 @@ async def connected(
     idle_s: float,
     body_s: float,
     reader_s: float = 3600.0,
-    served: HTTPServerConnectionDelegate = ECHO,
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, BoundedServer]]:
+    served: Site = ECHO,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, Server]]:
     """Give a connection to a server that waits for so long, and that server."""
-    sockets = bind_sockets(0, "127.0.0.1")
-    echo = server(
-        served,
+    sockets, port = bound("127.0.0.1", 0)
+    echo = Server(
+        served.serve,
         max_body_bytes=100_000,
         max_connections=10,
         idle_s=idle_s,
@@ -89,7 +88,7 @@ async def connected(
         reader_s=reader_s,
     )
     echo.add_sockets(sockets)
-    reader, writer = await asyncio.open_connection(*sockets[0].getsockname())
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         yield reader, writer, echo
     finally:
@@ -131,7 +130,7 @@ async def test_who_goes_on_with_a_body_after_it_was_told_is_cut_off() -> None:
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhal")
         assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
         writer.write(b"f!")
-        await eventually(lambda: not echo.requests, lambda: "the connection should be closed")
+        await eventually(lambda: not echo.connections, lambda: "the connection should be closed")
 
 
 async def test_each_piece_of_a_body_renews_the_time_that_it_has() -> None:

@@ -9,12 +9,11 @@ from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 
 import pytest
-from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
 
-from engine.roof import bound
 from engine.site import Route
 from engine.web import ApiHandler, site
+from tests.integration.serving import listening
 
 pytestmark = pytest.mark.gen_test
 
@@ -109,9 +108,7 @@ async def a_site() -> AsyncIterator[Served]:
         Route("/piecewise", Piecewise),
         Route("/waiting", Waiting, {"gone": gone}),
     ]
-    sockets, port = bound("127.0.0.1", 0)
-    server = HTTPServer(site(routes, {}))
-    server.add_sockets(sockets)
+    server, port = listening(site(routes, {}))
     try:
         yield Served(port, gone)
     finally:

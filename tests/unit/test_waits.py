@@ -1,7 +1,9 @@
 """How long each connection is waited for; that it is closed then: tests/integration."""
 
+from engine.inbound import SLOW_REST_S
 from engine.master.app import IDLE_CONNECTION_S
-from engine.server import BODY_S, LEAST_BYTES_PER_S, LOOK_EVERY_S, READER_S, SLOW_REST_S, Waits
+from engine.server import LOOK_EVERY_S
+from engine.waits import BODY_S, LEAST_BYTES_PER_S, READER_S, Waits
 
 
 def test_each_part_of_a_request_has_its_own_time() -> None:

@@ -1,0 +1,100 @@
+"""The way back for the response to one request: how it is framed, and when it has left.
+
+Tornado's interface for whoever writes a response, `HTTPConnection`, on a wire of ours.
+"""
+
+from asyncio import Future
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Protocol
+
+from tornado.httputil import HTTPConnection, HTTPHeaders, RequestStartLine, ResponseStartLine
+
+NO_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+
+
+class Wire(Protocol):
+    """What a response leaves on."""
+
+    remote_ip: str
+    protocol: str
+
+    def write(self, data: bytes) -> "Future[None]":
+        """Send; the future tells when all of it has left, or that nobody is there."""
+
+    def finished(self, responder: "Responder") -> None:
+        """Take it that there will be no more of a response."""
+
+    def abort(self) -> None:
+        """Close, whatever has not left yet."""
+
+
+class Responder(HTTPConnection):
+    """Writes the response to one request."""
+
+    def __init__(self, wire: Wire, method: str, version: str) -> None:
+        self.context = wire  # where Tornado's requests look for the client's address
+        self.is_last = False  # on its connection
+        self._is_head = method == "HEAD"
+        self._is_old = version != "HTTP/1.1"
+        self._is_chunked = False
+        self._callback: Callable[[], None] | None = None
+
+    def write_headers(
+        self,
+        start_line: RequestStartLine | ResponseStartLine,
+        headers: HTTPHeaders,
+        chunk: bytes | None = None,
+    ) -> "Future[None]":
+        """Begin the response; the future tells when this has left, or that nobody is there."""
+        assert isinstance(start_line, ResponseStartLine)  # noqa: S101  # this is a server
+        has_body = not self._is_head and start_line.code not in NO_BODY
+        if headers.get("Connection") == "close":
+            self.is_last = True
+        if has_body and "Content-Length" not in headers:
+            if self._is_old:
+                self.is_last = True  # which is how it ends
+            else:
+                self._is_chunked = True
+                headers["Transfer-Encoding"] = "chunked"
+        if self.is_last:
+            headers["Connection"] = "close"
+        elif self._is_old:
+            headers["Connection"] = "keep-alive"
+        lines = [f"HTTP/1.1 {start_line.code} {start_line.reason}"]
+        lines += [f"{name}: {text}" for name, text in headers.get_all()]
+        head = "\r\n".join(lines)
+        if not head.count("\r") == head.count("\n") == len(lines) - 1:
+            raise ValueError(f"a header must be one line: {lines}")
+        return self.context.write(b"%b\r\n\r\n%b" % (head.encode("latin-1"), self._framed(chunk)))
+
+    def write(self, chunk: bytes) -> "Future[None]":
+        """Send a piece of the body; the future tells as above."""
+        return self.context.write(self._framed(chunk))
+
+    def finish(self) -> None:
+        """End the response."""
+        if self._is_chunked:
+            self.context.write(b"0\r\n\r\n")
+        self._callback = None
+        self.context.finished(self)
+
+    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
+        """Let it be told when the client goes before the response is finished."""
+        self._callback = callback
+
+    def close(self) -> None:
+        """Close the connection, whatever has not left yet."""
+        self.context.abort()
+
+    def tell_closed(self) -> bool:
+        """Tell that the client has gone; return whether anybody wants to know."""
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback()
+        return callback is not None
+
+    def _framed(self, piece: bytes | None) -> bytes:
+        if self._is_chunked and piece:  # an empty chunk would be the last one
+            return b"%x\r\n%b\r\n" % (len(piece), piece)
+        return piece or b""
