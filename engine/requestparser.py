@@ -135,6 +135,8 @@ class RequestParser:
             self._uncounted += len(piece)
             if self._uncounted > 2 * MAX_HEADER_BYTES:
                 self._refuse(_head_too_large())
+        if self._refusal is not None:
+            self._unread = b""  # whatever it is
 
     def _go_on_with_http(self) -> None:
         """Read on after a request to speak something else, which nobody here does.
@@ -154,6 +156,8 @@ class RequestParser:
         That is not possible behind another request in the same piece, nor if the piece ends in it.
         """
         method = _METHOD.match(piece)
+        if self._refusal is not None:
+            return
         if self._whole or self._other_method or method is None:
             self._doubt("it begins with no method")
             return
@@ -167,7 +171,6 @@ class RequestParser:
 
     def _refuse(self, refusal: RequestRefused) -> None:
         self._refusal = self._refusal or refusal
-        self._unread = b""
 
     # What llhttp says, while it is fed
 
