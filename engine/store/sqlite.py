@@ -17,6 +17,7 @@ So, while the thread has a group, the loop gives way by itself every now and the
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -32,6 +33,8 @@ from engine.store.base import PAGE_BYTES, Counts, Early, Ended, NewJob, Page, St
 from engine.store.database import Database
 from engine.store.rows import size_of, to_row
 from engine.store.transaction import Add, Finish, Prune, Write
+
+log = logging.getLogger(__name__)
 
 GROUP_ROWS = 1_000  # about 10 ms of work: what a read has to wait for, at most twice
 GROUP_BYTES = 8 * 1024 * 1024  # and as long, with large tasks
@@ -282,7 +285,12 @@ class SqliteStore:
             loop.call_soon_threadsafe(
                 self._answer, group, answers, database.counts, database.next_id
             )
-        self._database.close()
+        try:
+            self._database.close()
+        except Exception:  # what was committed is on the disk; whoever waits for the end goes on
+            log.exception(
+                "the record was not closed well; the next start looks whether it is sound"
+            )
         loop.call_soon_threadsafe(self._closed)
 
 
@@ -297,7 +305,7 @@ def carry_out(database: Database, asked: Sequence[Write | Read]) -> list[object]
     try:
         written = iter(database.write(writes) if writes else ())
     except Exception as error:  # whatever it is, the callers must hear of it
-        written = iter([type(error)(*error.args) for _ in writes])  # each raises one of its own
+        written = iter([_copied(error) for _ in writes])  # each raises one of its own
     return [next(written if isinstance(ask, Write) else reads) for ask in asked]
 
 
@@ -305,4 +313,12 @@ def _try(read: Read, database: Database) -> object:
     try:
         return read(database)
     except Exception as error:
+        return error
+
+
+def _copied(error: Exception) -> Exception:
+    """Return an exception like another one, or that one itself if its class is unusual."""
+    try:
+        return type(error)(*error.args)
+    except TypeError:
         return error

@@ -420,6 +420,39 @@ def test_a_store_that_is_closed_has_answered_everybody(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_store_that_fails_to_close_does_not_hold_up_the_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A master that was told to stop would wait for it for ever."""
+
+    class Unclosable(Database):
+        def close(self) -> None:
+            super().close()
+            raise OSError("the disk has gone")
+
+    opening(SqliteStore(tmp_path, Unclosable))
+    (record,) = caplog.records
+    assert record.getMessage().startswith("the record was not closed well")
+
+
+def test_an_unusual_mistake_is_told_to_all_whom_it_concerns(tmp_path: Path) -> None:
+    """Whatever its class asks for: a thread that ended by it would leave everybody waiting."""
+
+    class Unusual(Exception):
+        def __init__(self, first: str, second: str) -> None:
+            super().__init__(first + second)
+
+    class Mistaken(Database):
+        def _carry_out(self, *_: object) -> list[int]:
+            raise Unusual("one", "two")
+
+    async def law(store: SqliteStore) -> None:
+        told = await asyncio.gather(added(store, "1"), added(store, "2"), return_exceptions=True)
+        assert [str(error) for error in told] == ["onetwo", "onetwo"]
+
+    run(SqliteStore(tmp_path, Mistaken), law)
+
+
 def test_what_concerns_one_job_is_one_statement_that_commits_by_itself(tmp_path: Path) -> None:
     """Each statement may have to wait for the interpreter, beside a loop that never idles."""
     statements: list[str] = []
