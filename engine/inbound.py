@@ -27,6 +27,7 @@ from engine.web import PROBLEM_TYPE, RequestRefused, quoted
 log = logging.getLogger(__name__)
 
 ROOM_BYTES = 64 * 1024  # that are read in a turn of the loop
+UNREAD_BYTES = 4 * 1024  # with more than these behind a request no more is read meanwhile
 MAX_REST_BYTES = 64 * 1024 * 1024  # that may come after a refusal
 REST_S = 10.0  # and for how long
 SLOW_REST_S = 2.0  # the same, after it has been too slow
@@ -57,7 +58,6 @@ class Inbound(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._parser = RequestParser(self, terms.max_body_bytes)
         self._responder: Responder | None = None  # to the request that is being served
-        self._is_serving = False  # in this very moment
         self._is_to_go_on = False  # in the next turn of the loop
         self._is_idle = False  # waiting for a request
         self._body_began: float | None = None  # to be waited for
@@ -94,7 +94,8 @@ class Inbound(asyncio.BufferedProtocol):
                 self.abort()
             return
         self._parser.take(self._terms.room[:count].tobytes())
-        self._go_on()
+        if not self._is_to_go_on:
+            self._go_on()
 
     def eof_received(self) -> bool:
         """Answer what has come, if that takes no time: most of those who say no more have gone."""
@@ -111,7 +112,7 @@ class Inbound(asyncio.BufferedProtocol):
         for future in leaving:
             if not future.done():
                 future.set_result(None)
-        self._settle()
+        self._loop.call_soon(self._settle)  # the transport is in the middle of it
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Tell whoever answers, and be forgotten."""
@@ -171,12 +172,12 @@ class Inbound(asyncio.BufferedProtocol):
 
     def finished(self, responder: Responder) -> None:
         """Go on with the next request."""
-        if responder is not self._responder:
-            return  # the client has gone meanwhile
         self._responder = None
+        self._body_began = None
+        self._is_idle = False
         if responder.is_last:
             self._close()
-        elif not self._is_serving:
+        else:
             self._settle()
 
     # One request after another
@@ -202,27 +203,22 @@ class Inbound(asyncio.BufferedProtocol):
     def _serve(self, request: HTTPServerRequest) -> None:
         assert isinstance(request.connection, Responder)  # noqa: S101  # the parser's
         self._responder = request.connection
-        self._body_began = None
-        self._is_idle = False
-        self._is_serving = True
         try:
             self._terms.serve(request)
         except Exception:
             log.exception("%s %s failed", request.method, quoted(request.path))
             self.abort()
-        finally:
-            self._is_serving = False
 
     def _settle(self) -> None:
         """See to what comes next: more requests, the end, or something to be waited for."""
         assert self._transport is not None  # noqa: S101  # it is connected
         if self._is_over:
             return
-        if bool(self._parser.unread_bytes) != self._is_paused:
+        if (self._parser.unread_bytes > UNREAD_BYTES) != self._is_paused:
             self._is_paused = not self._is_paused
             (self._transport.pause_reading if self._is_paused else self._transport.resume_reading)()
         if not self._is_free:
-            if self._has_ended:
+            if self._has_ended and self._responder is not None:
                 self._terms.waits.for_rest(self, self._loop.time(), HALF_CLOSED_S)
             else:
                 self._terms.waits.over(self)
@@ -253,6 +249,7 @@ class Inbound(asyncio.BufferedProtocol):
         """Close the connection when all has left."""
         assert self._transport is not None  # noqa: S101  # it is connected
         self._is_over = True
+        self._terms.waits.over(self)
         self._transport.close()
 
     def _refuse(self, refusal: RequestRefused, rest_s: float) -> None:
@@ -262,8 +259,6 @@ class Inbound(asyncio.BufferedProtocol):
         self.write(_problem(refusal, self._parser.method))
         if self._has_ended:
             self._transport.close()
-        elif self._leaving:  # it reads nothing
-            self._transport.abort()
         else:
             with contextlib.suppress(OSError):  # it has gone
                 self._transport.write_eof()

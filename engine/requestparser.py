@@ -13,6 +13,7 @@ from httptools import (
     HttpParserCallbackError,
     HttpParserError,
     HttpParserInvalidMethodError,
+    HttpParserInvalidURLError,
     HttpParserUpgrade,
     HttpRequestParser,
 )
@@ -27,7 +28,10 @@ SLICE_BYTES = 2 * 1024  # of heads and chunks that are parsed at a time: few req
 VERSIONS = ("1.0", "1.1")
 CHUNKED = b"Transfer-Encoding: chunked"
 
+LONGEST_LENGTH = 18  # digits: no body has so many bytes
+
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?= )")
+_NO_ASCII = re.compile(rb"[\x80-\xff]")
 _STAND_IN = b"PURGE"  # a method that llhttp knows, for the many that it does not; nothing takes it
 _STAND_IN_HEAD = b"POST / HTTP/1.1\r\n%b\r\n\r\n"
 
@@ -35,7 +39,7 @@ _STAND_IN_HEAD = b"POST / HTTP/1.1\r\n%b\r\n\r\n"
 class _Incoming:
     """A request that is being read."""
 
-    __slots__ = ("body", "expects", "framing", "lines", "missing", "request", "target")
+    __slots__ = ("body", "expects", "framing", "is_last", "lines", "missing", "request", "target")
 
     def __init__(self) -> None:
         self.target = b""
@@ -45,6 +49,7 @@ class _Incoming:
         self.body = bytearray()
         self.missing = 0  # bytes of it, if it has a length
         self.expects = False  # to be told to go on
+        self.is_last = False  # on its connection
 
     def head_bytes(self) -> int:
         """Return the size of target and headers."""
@@ -55,7 +60,7 @@ class RequestParser:
     """Reads the requests of one connection; each is made with its way back on a wire."""
 
     def __init__(self, wire: Wire, max_body_bytes: int) -> None:
-        self.method = ""  # of the latest request
+        self.method = ""  # of the request that is being read, as far as it is known
         self._wire = wire
         self._max_body_bytes = max_body_bytes
         self._parser = HttpRequestParser(self)
@@ -63,7 +68,8 @@ class RequestParser:
         self._incoming: _Incoming | None = None
         self._whole: deque[HTTPServerRequest] = deque()
         self._refusal: RequestRefused | None = None  # of what is behind them
-        self._other_method = ""  # of the request that is being read, if llhttp does not know it
+        self._other_method = ""  # the same, if llhttp does not know it
+        self._is_mended = False  # the first line of that request
         self._is_primed = False  # llhttp, in this very moment, with a head that was read before
         self._is_counted = False  # some of what it is being fed, as part of a request
         self._uncounted = 0  # bytes of a request that are no part of it yet, nor will be
@@ -74,7 +80,7 @@ class RequestParser:
 
     def close(self) -> None:
         """Let go of all that would come back to us: nobody asks any more."""
-        self._incoming = None
+        self._incoming = self._refusal = None
         self._whole.clear()
         del self._parser, self._wire
 
@@ -120,13 +126,17 @@ class RequestParser:
         size = (self._incoming.missing if self._incoming is not None else 0) or SLICE_BYTES
         piece, self._unread = self._unread[:size], self._unread[size:]
         self._is_counted = False
+        begins = self._incoming is None
         try:
             self._parser.feed_data(piece)
         except HttpParserUpgrade as upgrade:
             self._go_on_with_http()
             self._unread = piece[upgrade.args[0] :] + self._unread
-        except HttpParserInvalidMethodError:
-            self._feed_other_method(piece)
+        except (HttpParserInvalidMethodError, HttpParserInvalidURLError) as error:
+            if begins and not (self._whole or self._is_mended or self._refusal):
+                self._mend(piece, str(error))
+            else:
+                self._doubt(str(error))
         except HttpParserCallbackError:
             raise  # a mistake of ours
         except HttpParserError as error:
@@ -135,8 +145,6 @@ class RequestParser:
             self._uncounted += len(piece)
             if self._uncounted > 2 * MAX_HEADER_BYTES:
                 self._refuse(_head_too_large())
-        if self._refusal is not None:
-            self._unread = b""  # whatever it is
 
     def _go_on_with_http(self) -> None:
         """Read on after a request to speak something else, which nobody here does.
@@ -150,20 +158,25 @@ class RequestParser:
             self._parser.feed_data(_STAND_IN_HEAD % self._incoming.framing)
             self._is_primed = False
 
-    def _feed_other_method(self, piece: bytes) -> None:
-        """Read a request whose method is none that llhttp knows: to say so is up to the site.
+    def _mend(self, piece: bytes, error: str) -> None:
+        """Read a request once more of which it is the site's to say that there is no such thing.
 
-        That is not possible behind another request in the same piece, nor if the piece ends in it.
+        Its method is none that llhttp knows, or its target has bytes that should have been escaped.
+        Where the piece does not begin with the request, or ends in its first line, it is refused.
         """
-        method = _METHOD.match(piece)
-        if self._refusal is not None:
+        line, end, rest = piece.partition(b"\r")
+        method = _METHOD.match(line)
+        if not end or method is None:
+            self._doubt(error)
             return
-        if self._whole or self._other_method or method is None:
-            self._doubt("it begins with no method")
-            return
-        self._other_method = method[0].decode()
+        if error == "Invalid method encountered":
+            self._other_method = method[0].decode()
+            line = _STAND_IN + line[method.end() :]
+        line = _NO_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], line)
+        self._is_mended = True
+        self._incoming = None
         self._parser = HttpRequestParser(self)
-        self._unread = _STAND_IN + piece[method.end() :] + self._unread
+        self._unread = line + end + rest + self._unread
 
     def _doubt(self, what: str) -> None:
         detail = f"mend what HTTP does not allow and send it again: {quoted(what)}"
@@ -176,7 +189,7 @@ class RequestParser:
 
     def on_message_begin(self) -> None:
         """Begin with a request."""
-        if not self._is_primed and self._refusal is None:
+        if not self._is_primed:
             self._incoming = _Incoming()
             self._uncounted = 0
 
@@ -209,9 +222,10 @@ class RequestParser:
     def on_body(self, piece: bytes) -> None:
         """Take a piece of the body."""
         incoming = self._incoming
-        if self._refusal is not None or incoming is None:
+        if incoming is None:
             return
         self._is_counted = True
+        self._uncounted = 0
         incoming.body += piece
         incoming.missing = max(0, incoming.missing - len(piece))
         if len(incoming.body) > self._max_body_bytes:
@@ -222,20 +236,22 @@ class RequestParser:
         incoming = self._incoming
         if self._refusal is not None or incoming is None or incoming.request is None:
             return
+        incoming.is_last = incoming.is_last or not self._parser.should_keep_alive()
         if incoming.framing and self._parser.should_upgrade():
             return  # its body follows
-        request, self._incoming, self._other_method = incoming.request, None, ""
         self._is_counted = True
+        request = incoming.request
         request.body = bytes(incoming.body)
         assert isinstance(request.connection, Responder)  # noqa: S101  # made in `_take_head`
-        request.connection.is_last = not self._parser.should_keep_alive()
+        request.connection.is_last = incoming.is_last
         self._whole.append(request)
+        self._incoming, self.method, self._other_method = None, "", ""
+        self._is_mended = False
 
     def _heading(self) -> _Incoming | None:
         """Return the request whose head is being read."""
         incoming = self._incoming
-        is_read = incoming is None or incoming.request is not None or self._refusal is not None
-        return None if is_read else incoming
+        return None if incoming is None or incoming.request is not None else incoming
 
     def _take_head(self, incoming: _Incoming) -> None:
         """Make a request of its head. Raises `RequestRefused` or `HTTPInputError`."""
@@ -248,21 +264,25 @@ class RequestParser:
         for name, text in incoming.lines:
             headers.add(name.decode("latin-1"), text.decode("latin-1"))
         if "Transfer-Encoding" in headers:
-            if headers["Transfer-Encoding"].lower() != "chunked":
+            if version == "1.0" or headers["Transfer-Encoding"].lower() != "chunked":
                 raise _bad_request("send a body either with its Content-Length or as plain chunks")
             incoming.framing = CHUNKED
-        incoming.missing = int(headers.get("Content-Length", "0"))
-        if incoming.missing > self._max_body_bytes:
+        length = headers.get("Content-Length", "").lstrip("0") or "0"
+        if len(length) > LONGEST_LENGTH or int(length) > self._max_body_bytes:
             raise self._body_too_large()
+        incoming.missing = int(length)
         if incoming.missing:
             incoming.framing = b"Content-Length: %d" % incoming.missing
-        version = f"HTTP/{version}"
-        incoming.request = HTTPServerRequest(
-            connection=Responder(self._wire, self.method, version),
-            start_line=RequestStartLine(self.method, incoming.target.decode("latin-1"), version),
-            headers=headers,
-        )
-        incoming.expects = headers.get("Expect", "").lower() == "100-continue"
+        start = RequestStartLine(self.method, incoming.target.decode(), f"HTTP/{version}")
+        responder = Responder(self._wire, start.method, start.version)
+        try:
+            incoming.request = HTTPServerRequest(
+                connection=responder, start_line=start, headers=headers
+            )
+        except ValueError:  # of a port with more digits than Python takes
+            raise _bad_request("Host should be a name or an address, and perhaps a port") from None
+        asks = headers.get("Expect", "").lower() == "100-continue"
+        incoming.expects = asks and version != "1.0"
 
     def _body_too_large(self) -> RequestRefused:
         return RequestRefused(

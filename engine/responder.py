@@ -3,12 +3,15 @@
 Tornado's interface for whoever writes a response, `HTTPConnection`, on a wire of ours.
 """
 
+import logging
 from asyncio import Future
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Protocol
 
 from tornado.httputil import HTTPConnection, HTTPHeaders, RequestStartLine, ResponseStartLine
+
+log = logging.getLogger(__name__)
 
 NO_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
@@ -38,6 +41,7 @@ class Responder(HTTPConnection):
         self._is_head = method == "HEAD"
         self._is_old = version != "HTTP/1.1"
         self._is_chunked = False
+        self._is_finished = False
         self._callback: Callable[[], None] | None = None
 
     def write_headers(
@@ -48,6 +52,7 @@ class Responder(HTTPConnection):
     ) -> "Future[None]":
         """Begin the response; the future tells when this has left, or that nobody is there."""
         assert isinstance(start_line, ResponseStartLine)  # noqa: S101  # this is a server
+        self._refuse_if_finished()
         has_body = not self._is_head and start_line.code not in NO_BODY
         if headers.get("Connection") == "close":
             self.is_last = True
@@ -70,10 +75,13 @@ class Responder(HTTPConnection):
 
     def write(self, chunk: bytes) -> "Future[None]":
         """Send a piece of the body; the future tells as above."""
+        self._refuse_if_finished()
         return self.context.write(self._framed(chunk))
 
     def finish(self) -> None:
         """End the response."""
+        self._refuse_if_finished()
+        self._is_finished = True
         if self._is_chunked:
             self.context.write(b"0\r\n\r\n")
         self._callback = None
@@ -90,9 +98,16 @@ class Responder(HTTPConnection):
     def tell_closed(self) -> bool:
         """Tell that the client has gone; return whether anybody wants to know."""
         callback, self._callback = self._callback, None
-        if callback is not None:
-            callback()
+        try:
+            if callback is not None:
+                callback()
+        except Exception:
+            log.exception("whoever answered could not be told that the client has gone")
         return callback is not None
+
+    def _refuse_if_finished(self) -> None:
+        if self._is_finished:
+            raise RuntimeError("a response that is finished is none to go on with")
 
     def _framed(self, piece: bytes | None) -> bytes:
         if self._is_chunked and piece:  # an empty chunk would be the last one

@@ -67,8 +67,6 @@ class Server:
 
     async def close_all_connections(self) -> None:
         """Close them, whatever is on them, and return when they are gone."""
-        if self._looking is not None:
-            self._looking.cancel()
         while self.connections:
             for connection in self.connections:
                 connection.abort()

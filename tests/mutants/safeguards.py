@@ -798,7 +798,7 @@ SAFEGUARDS = (
         NETWORK + "/test_inbound.py::test_who_sends_on_before_it_is_answered_is_not_read_for_ever",
         (
             "engine/inbound.py",
-            "if bool(self._parser.unread_bytes) != self._is_paused:",
+            "if (self._parser.unread_bytes > UNREAD_BYTES) != self._is_paused:",
             "if False:",
         ),
     ),

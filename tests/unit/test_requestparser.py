@@ -4,10 +4,11 @@ from asyncio import Future
 from itertools import pairwise
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.requestparser import SLICE_BYTES, RequestParser
+from engine.requestparser import MAX_HEADER_BYTES, SLICE_BYTES, RequestParser
 from engine.responder import Responder
 from engine.web import RequestRefused
 
@@ -99,7 +100,7 @@ def read(pieces: list[bytes]) -> Read:
                 if request.connection.is_last:
                     return Read(requests, None, None)
         except RequestRefused as refusal:
-            if "no method" in refusal.detail or parser._other_method:
+            if "Invalid method" in refusal.detail or parser._other_method:
                 return Read(requests, UNKNOWN, None)
             return Read(requests, f"{refusal.code}: {refusal.detail}", None)
         assert parser.unread_bytes == 0
@@ -134,3 +135,50 @@ def test_few_requests_are_kept_before_they_are_served(chosen: list[bytes]) -> No
         assert len(parser._whole) <= SLICE_BYTES // min(map(len, PIECES[-4:]))
     assert parser.next() is None
     assert not parser.is_pending
+
+
+def test_what_belongs_to_no_body_counts_from_the_last_piece_of_one() -> None:
+    """Chunks whose sizes come in pieces of their own are no head without an end."""
+    parser = RequestParser(NoWire(), 2 * MAX_HEADER_BYTES)
+    parser.take(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(MAX_HEADER_BYTES):
+        for piece in (b"1\r\n", b"x", b"\r\n"):
+            assert parser.next() is None
+            parser.take(piece)
+    parser.take(b"0\r\n\r\n")
+    request = parser.next()
+    assert request is not None
+    assert request.body == b"x" * MAX_HEADER_BYTES
+
+
+def test_each_head_counts_for_itself() -> None:
+    """Many of them in pieces are no long one."""
+    parser = RequestParser(NoWire(), MAX_BODY)
+    for _ in range(MAX_HEADER_BYTES // 8):
+        parser.take(b"GET / HTTP/1.1\r\nHos")
+        assert parser.next() is None
+        parser.take(b"t: x\r\n\r\n")
+        assert parser.next() is not None
+
+
+@pytest.mark.parametrize("line", [b"BREW /\x01 HTTP/1.1", b"GET /\x01\xc3\xa9 HTTP/1.1"])
+def test_a_first_line_is_mended_once(line: bytes) -> None:
+    """What is no target then is none."""
+    parser = RequestParser(NoWire(), MAX_BODY)
+    parser.take(line + b"\r\nHost: x\r\n\r\n")
+    with pytest.raises(RequestRefused):
+        parser.next()
+
+
+@pytest.mark.parametrize(
+    ("version", "body", "is_told"),
+    [(b"1.1", b"", True), (b"1.1", b"b", False), (b"1.0", b"", False)],
+)
+def test_who_waits_to_be_told_is_told_once(version: bytes, body: bytes, is_told: bool) -> None:
+    """Not who sends its body all the same, and nobody who knows of no such answer."""
+    parser = RequestParser(NoWire(), MAX_BODY)
+    head = b"POST / HTTP/%b\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
+    parser.take(head % version + body)
+    assert parser.next() is None
+    assert parser.expects_to_be_told() == is_told
+    assert not parser.expects_to_be_told()
