@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from engine.connections import Connections, NoReply, Peer, Received, Why
 from engine.errors import BrokenReply, TimedOut, Unreachable, WorkerError
 from engine.exchange import Reply
+from engine.outbound import Cause, Connections, NoReply, Peer, Received
 
 MAX_REPLY_BYTES = 10 * 1024 * 1024  # 512 results of 4,300 digits with their operands need 7 MB
 KNOWN_URLS = 4096  # workers whose addresses need not be taken apart again
@@ -108,13 +108,13 @@ def _translated(failure: NoReply, timeout_s: float) -> WorkerError:
     A request that was sent on a kept connection is sent again when that breaks. If no other one can
     be made then, since the worker has died of the first, it had the request all the same.
     """
-    if failure.why is Why.CLOSED or (failure.why is Why.UNCONNECTED and failure.sent):
-        return Unreachable(Why.CLOSED.value, aboard=True)
-    if failure.why is Why.LATE:
+    if failure.cause is Cause.CLOSED or (failure.cause is Cause.UNCONNECTED and failure.sent):
+        return Unreachable(Cause.CLOSED.value, aboard=True)
+    if failure.cause is Cause.LATE:
         return TimedOut(f"did not answer within {timeout_s:g} s")
-    if failure.why is Why.UNCONNECTED:
-        return Unreachable(Why.UNCONNECTED.value)
-    return BrokenReply(f"{Why.GARBLED.value} ({failure})")
+    if failure.cause is Cause.UNCONNECTED:
+        return Unreachable(Cause.UNCONNECTED.value)
+    return BrokenReply(f"{Cause.GARBLED.value} ({failure})")
 
 
 def _retry_after_s(received: Received) -> float | None:

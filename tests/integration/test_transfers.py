@@ -58,7 +58,7 @@ async def test_everybody_gets_the_answer_to_what_was_asked() -> None:
     assert server.connections <= 10
 
 
-async def test_connections_are_kept_though_one_is_used_at_a_time() -> None:
+async def test_outbound_are_kept_though_one_is_used_at_a_time() -> None:
     """As many as were said: a pool of workers is not connected to again and again."""
     async with a_server() as server, transfers_to(server, kept=30) as transfers:
         waiting = [asyncio.ensure_future(get(transfers, server, "/wait")) for _ in range(30)]

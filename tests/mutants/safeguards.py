@@ -162,16 +162,16 @@ SAFEGUARDS = (
     without(
         7,
         "a reply that is cut short is none",
-        NETWORK + "/test_connections.py::test_what_is_no_reply_or_half_of_one_is_none",
-        ("engine/connections.py", " and _ends_with_connection(question.received)", ""),
+        NETWORK + "/test_outbound.py::test_what_is_no_reply_or_half_of_one_is_none",
+        ("engine/outbound.py", " and _ends_with_connection(question.received)", ""),
     ),
     without(
         7,
         "what comes behind a reply is no part of it",
         NETWORK
-        + "/test_connections.py::test_a_connection_is_not_used_again_when_it_cannot_be_trusted",
+        + "/test_outbound.py::test_a_connection_is_not_used_again_when_it_cannot_be_trusted",
         (
-            "engine/connections.py",
+            "engine/outbound.py",
             "            self._received = Received(0)  # for what comes behind it\n",
             "",
         ),
@@ -179,9 +179,8 @@ SAFEGUARDS = (
     without(
         7,
         "what comes unasked is not taken for the answer to what is asked next",
-        NETWORK
-        + "/test_connections.py::test_a_connection_on_which_something_comes_unasked_is_closed",
-        ("engine/connections.py", "            self.drop()  # nothing was asked\n", ""),
+        NETWORK + "/test_outbound.py::test_a_connection_on_which_something_comes_unasked_is_closed",
+        ("engine/outbound.py", "            self.drop()  # nothing was asked\n", ""),
     ),
     without(
         7,
@@ -517,7 +516,7 @@ SAFEGUARDS = (
         NETWORK + "/test_transport.py::test_a_worker_that_died_of_a_call_had_it_aboard",
         (
             "engine/transport.py",
-            " or (failure.why is Why.UNCONNECTED and failure.sent):",
+            " or (failure.cause is Cause.UNCONNECTED and failure.sent):",
             ":",
         ),
     ),
@@ -894,7 +893,7 @@ SAFEGUARDS = (
         "what a failed call leaves is freed without being looked for",
         NETWORK + "/test_garbage.py::test_a_call_that_fails_leaves_nothing",
         (
-            "engine/connections.py",
+            "engine/outbound.py",
             "            del over, question  # else a failure would keep this frame, and this frame"
             " the failure\n",
             "",

@@ -46,7 +46,7 @@ FLOORS: list[tuple[str, ...]] = [
         "engine.why",
     ),
     (
-        "engine.connections",
+        "engine.outbound",
         "engine.transport",
         "engine.store",
         "engine.responder",
@@ -89,7 +89,7 @@ NEIGHBOURS = {
     ("engine.fusion", "engine.messages"),
     ("engine.exchange", "engine.fusion"),
     ("engine.trace", "engine.fusion"),
-    ("engine.transport", "engine.connections"),
+    ("engine.transport", "engine.outbound"),
     ("engine.site", "engine.responder"),
     ("engine.web", "engine.site"),
     ("engine.inbound", "engine.web"),

@@ -27,8 +27,8 @@ class Peer(NamedTuple):
     port: int
 
 
-class Why(Enum):
-    """Why there is no reply."""
+class Cause(Enum):
+    """Cause there is no reply."""
 
     UNCONNECTED = "could not be connected to"
     CLOSED = "closed the connection without a whole answer"
@@ -42,9 +42,9 @@ class NoReply(Exception):
     `sent` says whether any of the request has left, on this connection or on one before it.
     """
 
-    def __init__(self, why: Why, detail: str, *, sent: bool) -> None:
+    def __init__(self, cause: Cause, detail: str, *, sent: bool) -> None:
         super().__init__(detail)
-        self.why = why
+        self.cause = cause
         self.sent = sent
 
 
@@ -176,11 +176,11 @@ class _Connection(asyncio.Protocol):
         if not self._is_counted:  # a part of a header, or of a trailer, that may have no end
             question.received.take_head(len(data))
         if question.received.is_too_large:
-            self._end(Why.GARBLED, "it is larger than any may be")
+            self._end(Cause.GARBLED, "it is larger than any may be")
         elif self._is_whole:
             self._answered()
         elif garbled:
-            self._end(Why.GARBLED, garbled)
+            self._end(Cause.GARBLED, garbled)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Be closed; the end of a connection may be the end of a reply."""
@@ -193,9 +193,9 @@ class _Connection(asyncio.Protocol):
             self._question = None
             self._connections.connect(question)
         elif self._has_begun and error is None:
-            self._end(Why.GARBLED, "it ends too early")
+            self._end(Cause.GARBLED, "it ends too early")
         else:
-            self._end(Why.CLOSED, str(error or ""))
+            self._end(Cause.CLOSED, str(error or ""))
 
     def _answered(self) -> None:
         question, self._question, self._is_used = self._question, None, True
@@ -207,11 +207,11 @@ class _Connection(asyncio.Protocol):
             self.drop()
         self._connections.answered(question)
 
-    def _end(self, why: Why, detail: str) -> None:
+    def _end(self, cause: Cause, detail: str) -> None:
         question = self._question
         assert question is not None  # noqa: S101  # it is not answered
         self.drop()
-        self._connections.failed(question, why, detail)
+        self._connections.failed(question, cause, detail)
 
     # What the parser says, while it is fed
 
@@ -316,7 +316,7 @@ class Connections:
                     lambda: _Connection(self, peer), peer.host, peer.port
                 )
         except (OSError, ValueError) as error:  # of a name that is none, too
-            self.failed(question, Why.UNCONNECTED, str(error) or "it took too long")
+            self.failed(question, Cause.UNCONNECTED, str(error) or "it took too long")
         else:
             connection.ask(question)
 
@@ -360,16 +360,16 @@ class Connections:
         if not question.over.done():
             question.over.set_result(question.received)
 
-    def failed(self, question: _Question, why: Why, detail: str) -> None:
+    def failed(self, question: _Question, cause: Cause, detail: str) -> None:
         """Say that no reply will come."""
         self._end(question)
         if not question.over.done():
-            question.over.set_exception(NoReply(why, detail, sent=question.is_sent))
+            question.over.set_exception(NoReply(cause, detail, sent=question.is_sent))
 
     def _late(self, question: _Question) -> None:
         is_asked = isinstance(question.carrier, _Connection)
         self._take_back(question)
-        self.failed(question, Why.LATE if is_asked else Why.UNCONNECTED, "it took too long")
+        self.failed(question, Cause.LATE if is_asked else Cause.UNCONNECTED, "it took too long")
 
     def _take_back(self, question: _Question) -> None:
         self._end(question)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from httptools import HttpResponseParser
 
-from engine.connections import LARGEST_HEAD, Connections, NoReply, Peer, Received, Why
+from engine.outbound import LARGEST_HEAD, Cause, Connections, NoReply, Peer, Received
 from tests.answering_server import (
     Server,
     SilentPort,
@@ -98,9 +98,9 @@ async def test_everybody_waits_as_long_as_he_said_and_no_longer() -> None:
         await server.until(lambda server: server.connections == 1)
         for _ in range(2):
             short = await failure(ours, server, "/wait", 0.03)
-            assert (short.why, short.sent) == (Why.LATE, True)
+            assert (short.cause, short.sent) == (Cause.LATE, True)
             assert not long.done()
-        assert (await long).why is Why.LATE
+        assert (await long).cause is Cause.LATE
 
 
 async def test_what_is_cancelled_is_taken_back_and_hurts_nobody() -> None:
@@ -159,7 +159,7 @@ async def test_no_more_is_taken_than_there_may_be(reply: bytes, is_taken: bool) 
             assert (await get(ours, server, "/")).body == reply.partition(b"\r\n\r\n")[2]
         else:
             failed = await failure(ours, server, "/")
-            assert (failed.why, failed.sent) == (Why.GARBLED, True)
+            assert (failed.cause, failed.sent) == (Cause.GARBLED, True)
             await server.until(lambda server: server.open == 0)
 
 
@@ -220,7 +220,7 @@ async def test_what_is_no_reply_or_half_of_one_is_none(reply: bytes) -> None:
     """The connection ends behind it."""
     async with a_server(lambda _: reply) as server, connections() as ours:
         failed = await failure(ours, server, "/last")
-        assert (failed.why, failed.sent) == (Why.GARBLED, True)
+        assert (failed.cause, failed.sent) == (Cause.GARBLED, True)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ async def test_a_connection_that_is_about_to_be_closed_is_not_used() -> None:
         (connection,) = ours._idle[peer_of(server)]
         connection.data_received(b"unasked")  # and asyncio closes it in its next turn
         failed = await failure(ours, server, "/")
-        assert (failed.why, failed.sent) == (Why.UNCONNECTED, False)
+        assert (failed.cause, failed.sent) == (Cause.UNCONNECTED, False)
 
 
 async def test_of_many_connections_the_oldest_makes_room() -> None:
@@ -302,12 +302,12 @@ async def test_a_request_on_a_kept_connection_that_breaks_is_sent_again_once() -
         server.writers[0].close()
         assert (await get(ours, server, "/again")).body == b"/again"
         failed = await failure(ours, server, "/vanish")
-        assert (failed.why, failed.sent) == (Why.CLOSED, True)
+        assert (failed.cause, failed.sent) == (Cause.CLOSED, True)
         failed = await failure(ours, server, "/vanish/new")
-        assert (failed.why, failed.sent) == (Why.CLOSED, True)
+        assert (failed.cause, failed.sent) == (Cause.CLOSED, True)
         await get(ours, server, "/")
         failed = await failure(ours, server, "/last/half")
-        assert (failed.why, failed.sent) == (Why.GARBLED, True)
+        assert (failed.cause, failed.sent) == (Cause.GARBLED, True)
     asked = [head.split()[1].decode() for head, _ in server.asked]
     assert asked == ["/", "/again", "/vanish", "/vanish", "/vanish/new", "/", "/last/half"]
 
@@ -318,10 +318,10 @@ async def test_where_nobody_is_nothing_is_sent() -> None:
         pass
     async with connections() as ours:
         failed = await failure(ours, server, "/")
-        assert (failed.why, failed.sent) == (Why.UNCONNECTED, False)
+        assert (failed.cause, failed.sent) == (Cause.UNCONNECTED, False)
         with pytest.raises(NoReply) as raised:
             await ours.ask(Peer("no..name", 80), b"", 60.0)
-        assert (raised.value.why, raised.value.sent) == (Why.UNCONNECTED, False)
+        assert (raised.value.cause, raised.value.sent) == (Cause.UNCONNECTED, False)
 
 
 async def test_who_is_not_connected_in_time_has_sent_nothing() -> None:
@@ -334,11 +334,11 @@ async def test_who_is_not_connected_in_time_has_sent_nothing() -> None:
         async with connections(connect_timeout_s=connect_timeout_s) as ours:
             with pytest.raises(NoReply) as raised:
                 await ours.ask(Peer("127.0.0.1", port), b"", timeout_s)
-            assert (raised.value.why, raised.value.sent) == (Why.UNCONNECTED, False)
+            assert (raised.value.cause, raised.value.sent) == (Cause.UNCONNECTED, False)
     silent.close()
 
 
-async def test_connections_that_are_over_leave_no_reference_cycles() -> None:
+async def test_outbound_that_are_over_leave_no_reference_cycles() -> None:
     """The collector looks for those now and then only."""
 
     def left() -> int:
