@@ -1,8 +1,8 @@
 """A connection that somebody has made to us: requests come in, a response to each leaves.
 
 Requests are served one at a time, in their order, each when the response to the one before it has
-left: who does not read is not read. One that is refused before it has been read gets its problem in
-its turn, and is the last one of its connection. What comes behind it is read for a while and
+left: who does not read is not read on. One that is refused before it has been read gets its problem
+in its turn, and is the last one of its connection. What comes behind it is read for a while and
 forgotten: a socket that is closed with something unread is reset, and the client might never see
 the answer.
 """
@@ -168,6 +168,8 @@ class Inbound(asyncio.BufferedProtocol):
             self._leaving.append(future)
         else:
             future.set_result(None)
+        if self._has_ended:
+            self._settle()  # what it is sent renews its time
         return future
 
     def finished(self, responder: Responder) -> None:
@@ -190,6 +192,9 @@ class Inbound(asyncio.BufferedProtocol):
                 request = self._parser.next()
             except RequestRefused as refusal:
                 self._refuse(refusal, REST_S)
+            except Exception:
+                log.exception("a request could not be read, which is our mistake")
+                self.abort()
             else:
                 if request is not None:
                     self._serve(request)

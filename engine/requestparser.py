@@ -72,7 +72,7 @@ class RequestParser:
         self._is_mended = False  # the first line of that request
         self._is_primed = False  # llhttp, in this very moment, with a head that was read before
         self._is_counted = False  # some of what it is being fed, as part of a request
-        self._uncounted = 0  # bytes of a request that are no part of it yet, nor will be
+        self._uncounted = 0  # bytes since the latest of those: half a head, trailers, sizes
 
     def take(self, data: bytes) -> None:
         """Take what has come."""
@@ -134,7 +134,7 @@ class RequestParser:
             self._unread = piece[upgrade.args[0] :] + self._unread
         except (HttpParserInvalidMethodError, HttpParserInvalidURLError) as error:
             if begins and not (self._whole or self._is_mended or self._refusal):
-                self._mend(piece, str(error))
+                self._mend(piece, error)
             else:
                 self._doubt(str(error))
         except HttpParserCallbackError:
@@ -158,7 +158,7 @@ class RequestParser:
             self._parser.feed_data(_STAND_IN_HEAD % self._incoming.framing)
             self._is_primed = False
 
-    def _mend(self, piece: bytes, error: str) -> None:
+    def _mend(self, piece: bytes, error: HttpParserError) -> None:
         """Read a request once more of which it is the site's to say that there is no such thing.
 
         Its method is none that llhttp knows, or its target has bytes that should have been escaped.
@@ -167,9 +167,9 @@ class RequestParser:
         line, end, rest = piece.partition(b"\r")
         method = _METHOD.match(line)
         if not end or method is None:
-            self._doubt(error)
+            self._doubt(str(error))
             return
-        if error == "Invalid method encountered":
+        if isinstance(error, HttpParserInvalidMethodError):
             self._other_method = method[0].decode()
             line = _STAND_IN + line[method.end() :]
         line = _NO_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], line)
@@ -251,7 +251,8 @@ class RequestParser:
     def _heading(self) -> _Incoming | None:
         """Return the request whose head is being read."""
         incoming = self._incoming
-        return None if incoming is None or incoming.request is not None else incoming
+        is_read = incoming is None or incoming.request is not None or self._refusal is not None
+        return None if is_read else incoming
 
     def _take_head(self, incoming: _Incoming) -> None:
         """Make a request of its head. Raises `RequestRefused` or `HTTPInputError`."""

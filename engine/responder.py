@@ -53,15 +53,14 @@ class Responder(HTTPConnection):
         """Begin the response; the future tells when this has left, or that nobody is there."""
         assert isinstance(start_line, ResponseStartLine)  # noqa: S101  # this is a server
         self._refuse_if_finished()
-        has_body = not self._is_head and start_line.code not in NO_BODY
+        has_end = self._is_head or start_line.code in NO_BODY or "Content-Length" in headers
+        is_chunked = not has_end and not self._is_old
+        if is_chunked:
+            headers["Transfer-Encoding"] = "chunked"
+        elif not has_end:
+            self.is_last = True  # which is how it ends
         if headers.get("Connection") == "close":
             self.is_last = True
-        if has_body and "Content-Length" not in headers:
-            if self._is_old:
-                self.is_last = True  # which is how it ends
-            else:
-                self._is_chunked = True
-                headers["Transfer-Encoding"] = "chunked"
         if self.is_last:
             headers["Connection"] = "close"
         elif self._is_old:
@@ -71,7 +70,9 @@ class Responder(HTTPConnection):
         head = "\r\n".join(lines)
         if not head.count("\r") == head.count("\n") == len(lines) - 1:
             raise ValueError(f"a header must be one line: {lines}")
-        return self.context.write(b"%b\r\n\r\n%b" % (head.encode("latin-1"), self._framed(chunk)))
+        first = head.encode("latin-1") + b"\r\n\r\n"
+        self._is_chunked = is_chunked  # from here on nothing is in the way of it
+        return self.context.write(first + self._framed(chunk))
 
     def write(self, chunk: bytes) -> "Future[None]":
         """Send a piece of the body; the future tells as above."""
@@ -92,8 +93,9 @@ class Responder(HTTPConnection):
         self._callback = callback
 
     def close(self) -> None:
-        """Close the connection, whatever has not left yet."""
-        self.context.abort()
+        """Close the connection, whatever has not left yet; what is finished is not touched."""
+        if not self._is_finished:
+            self.context.abort()
 
     def tell_closed(self) -> bool:
         """Tell that the client has gone; return whether anybody wants to know."""

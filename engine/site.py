@@ -6,6 +6,7 @@ which would take as long again as everything below it: docs/adr/0013.
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import lru_cache
@@ -22,6 +23,8 @@ from tornado.httputil import (
 )
 
 from engine.responder import NO_BODY, Responder
+
+log = logging.getLogger(__name__)
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -80,7 +83,11 @@ class Handler:
         try:
             await serving
         except Exception as error:
-            self.fail(error)
+            try:
+                self.fail(error)
+            except Exception:
+                log.exception("%s could not be told what failed", self.request.method)
+                self.close()
 
     def send(self, piece: bytes) -> "asyncio.Future[None]":
         """Answer piece by piece; a future tells when this one has left, or that nobody is there."""
@@ -88,9 +95,10 @@ class Handler:
             piece = b""
         if self.has_begun:
             return self._connection.write(piece)
-        self.has_begun = True
         start = ResponseStartLine("HTTP/1.1", self.status, self.status.phrase)
-        return self._connection.write_headers(start, self.headers, piece)
+        written = self._connection.write_headers(start, self.headers, piece)
+        self.has_begun = True
+        return written
 
     def finish(self, body: bytes = b"") -> "asyncio.Future[None]":
         """Answer, or send the last piece; a future tells when it has left."""

@@ -34,7 +34,7 @@ class Waits(Generic[Connection]):
         self._due[connection] = self._body_s + min(now, in_time)
 
     def for_rest(self, connection: Connection, now: float, rest_s: float) -> None:
-        """Wait until it has noticed that it is refused."""
+        """Wait for its end: it has been refused, or has said all and may have gone."""
         self._due[connection] = now + rest_s
 
     def over(self, connection: Connection) -> None:

@@ -19,7 +19,7 @@ from tornado.iostream import StreamClosedError
 
 from engine import inbound
 from engine.inbound import HALF_CLOSED_S, ROOM_BYTES, UNREAD_BYTES, Inbound
-from engine.requestparser import MAX_HEADER_BYTES, SLICE_BYTES
+from engine.requestparser import MAX_HEADER_BYTES, SLICE_BYTES, RequestParser
 from engine.roof import bound
 from engine.server import Server
 from engine.site import Route
@@ -81,6 +81,20 @@ class Large(ApiHandler):
     def get(self) -> None:
         """Answer."""
         self.finish(b"x" * LARGE)
+
+
+class Twice(ApiHandler):
+    """Answers in two pieces, and no end."""
+
+    def __init__(self, request: HTTPServerRequest, gate: Gate) -> None:
+        super().__init__(request)
+        self.gate = gate
+
+    async def get(self) -> None:
+        """Answer, and again when the gate is open."""
+        await self.send(b"one")
+        await self.gate.open.wait()
+        await self.send(b"two")
 
 
 class Last(ApiHandler):
@@ -172,6 +186,7 @@ async def a_site() -> AsyncIterator[Served]:
         Route("/broken", Broken),
         Route("/large", Large),
         Route("/last", Last),
+        Route("/twice", Twice, {"gate": gate}),
         Route("/again", Again),
         Route("/watched", Watched),
         Route("/stream", Stream, {"gate": gate}),
@@ -430,7 +445,7 @@ async def test_a_connection_that_is_gone_when_it_is_accepted_is_none() -> None:
         await eventually(lambda: not served.server.connections, lambda: "it should be forgotten")
 
 
-OTHER_METHODS = [b"BREW", b"get", b"A-METHOD", b"PURGE", b"CONNECT"]
+OTHER_METHODS = [b"BREW", b"get", b"A-METHOD", b"PURGE", b"CONNECT", b"GETX"]
 
 
 @pytest.mark.parametrize("method", OTHER_METHODS)
@@ -533,6 +548,70 @@ async def test_a_handler_may_end_the_connection_with_its_answer() -> None:
         writer.write(b"GET /last HTTP/1.1\r\n" + HOST + b"\r\n")
         assert (await response(reader))[1] == b"x"
         assert await reader.read() == b""
+
+
+async def test_a_mistake_behind_an_answer_harms_no_other_request(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """That is being served on the same connection by then."""
+    async with a_site() as served, connected(served.port) as (reader, writer):
+        writer.write(b"GET /again HTTP/1.1\r\n" + HOST + b"\r\n" + a_post(b"next", b"/slow"))
+        assert (await response(reader))[1] == b"once"
+        await eventually(lambda: served.gate.asked, lambda: "it should be served")
+        await eventually(lambda: caplog.records, lambda: "the mistake should be logged")
+        served.gate.open.set()
+        assert (await response(reader))[1] == b"slowly next"
+
+
+async def test_a_refused_upgrade_with_a_body_is_refused_like_any_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What would be read of its body is not."""
+    upgrade = a_post(b"hello", more=b"Host: y\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n")
+    async with a_site() as served:
+        received = await exchanged(served.port, upgrade)
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert received.count(b"HTTP/1.1 ") == 1
+    assert caplog.records == []
+
+
+async def test_a_mistake_of_ours_in_reading_ends_the_connection(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would look after it any more."""
+
+    def mistaken(_: RequestParser) -> None:
+        raise LookupError("a secret")
+
+    monkeypatch.setattr(RequestParser, "next", mistaken)
+    async with a_site() as served, connected(served.port) as (reader, writer):
+        writer.write(a_post(b"x"))
+        assert await reader.read() == b""
+        await eventually(lambda: not served.server.connections, lambda: "it should be closed")
+    (record,) = caplog.records
+    assert record.exc_info is not None
+
+
+async def test_a_mistake_in_telling_a_mistake_ends_the_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The handler can say nothing more."""
+
+    class Hopeless(Echo):
+        async def put(self) -> None:
+            await asyncio.sleep(0)
+            raise LookupError("a secret")
+
+        def fail(self, error: Exception) -> None:
+            raise error
+
+    server, port = listening(site([Route("/", Hopeless)], {}))
+    async with connected(port) as (reader, writer):
+        writer.write(b"PUT / HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert await reader.read() == b""
+    server.stop()
+    await server.close_all_connections()
+    assert len(caplog.records) == 1
 
 
 async def test_nothing_is_written_behind_an_answer(caplog: pytest.LogCaptureFixture) -> None:
@@ -745,6 +824,20 @@ async def test_who_goes_is_noticed_also_behind_the_beginning_of_a_request() -> N
         await served.gate.open.wait()
 
 
+async def test_who_has_said_all_has_more_time_with_each_piece_that_it_is_sent() -> None:
+    """It is there, as far as anybody knows."""
+    async with a_site() as served, connected(served.port) as (reader, writer):
+        writer.write(b"GET /twice HTTP/1.1\r\n" + HOST + b"\r\n")
+        writer.write_eof()
+        await eventually(
+            lambda: served.server.connections and served.only._has_ended, lambda: "no end"
+        )
+        before = served.server.waits._due[served.only]
+        served.gate.open.set()
+        await reader.readuntil(b"two\r\n")
+        assert served.server.waits._due[served.only] > before
+
+
 async def test_an_answer_to_who_has_gone_is_let_go(caplog: pytest.LogCaptureFixture) -> None:
     """And nothing of it stays."""
     caplog.set_level(logging.DEBUG)
@@ -786,8 +879,9 @@ async def test_a_header_of_an_answer_is_one_line(caplog: pytest.LogCaptureFixtur
     received = await exchanged(port, b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
     server.stop()
     await server.close_all_connections()
+    assert received.startswith(b"HTTP/1.1 500 ")
     assert b"Injected" not in received
-    assert len(caplog.records) >= 1
+    assert len(caplog.records) == 1
 
 
 LEAVING = {

@@ -78,7 +78,7 @@ class Read(NamedTuple):
     """What was read: the requests, how the stream was refused, and what is still awaited."""
 
     requests: list[tuple[object, ...]]
-    refusal: str | None
+    refusal: str | None  # and the method of the one that was refused
     body_bytes: int | None
 
 
@@ -102,7 +102,7 @@ def read(pieces: list[bytes]) -> Read:
         except RequestRefused as refusal:
             if "Invalid method" in refusal.detail or parser._other_method:
                 return Read(requests, UNKNOWN, None)
-            return Read(requests, f"{refusal.code}: {refusal.detail}", None)
+            return Read(requests, f"{parser.method} {refusal.code}: {refusal.detail}", None)
         assert parser.unread_bytes == 0
     if parser._other_method:
         return Read(requests, UNKNOWN, None)
@@ -182,3 +182,12 @@ def test_who_waits_to_be_told_is_told_once(version: bytes, body: bytes, is_told:
     assert parser.next() is None
     assert parser.expects_to_be_told() == is_told
     assert not parser.expects_to_be_told()
+
+
+def test_what_is_behind_a_refusal_says_nothing_of_it() -> None:
+    """Whether a HEAD was refused is known from that request alone, and so is all else."""
+    parser = RequestParser(NoWire(), MAX_BODY)
+    parser.take(b"GET / HTTP/1.1\r\n\r\nHEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+    with pytest.raises(RequestRefused):
+        parser.next()
+    assert parser.method == "GET"
