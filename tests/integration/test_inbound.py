@@ -579,13 +579,20 @@ async def test_a_mistake_of_ours_in_reading_ends_the_connection(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody would look after it any more."""
+    parsed = RequestParser.next
 
-    def mistaken(_: RequestParser) -> None:
-        raise LookupError("a secret")
-
-    monkeypatch.setattr(RequestParser, "next", mistaken)
     async with a_site() as served, connected(served.port) as (reader, writer):
-        writer.write(a_post(b"x"))
+
+        def mistaken(parser: RequestParser) -> HTTPServerRequest | None:
+            if served.gate.asked:
+                raise LookupError("a secret")
+            return parsed(parser)
+
+        monkeypatch.setattr(RequestParser, "next", mistaken)
+        writer.write(a_post(b"first", b"/slow") + a_post(b"x"))
+        await eventually(lambda: served.gate.asked, lambda: "it should be served")
+        served.gate.open.set()
+        assert (await response(reader))[1] == b"slowly first"
         assert await reader.read() == b""
         await eventually(lambda: not served.server.connections, lambda: "it should be closed")
     (record,) = caplog.records
@@ -612,6 +619,29 @@ async def test_a_mistake_in_telling_a_mistake_ends_the_connection(
     server.stop()
     await server.close_all_connections()
     assert len(caplog.records) == 1
+
+
+async def test_a_mistake_in_hearing_that_the_client_has_gone_keeps_no_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is logged, and that is all that comes of it."""
+
+    class Deaf(ApiHandler):
+        async def get(self) -> None:
+            self.when_closed(self.go)
+            await self.send(b"one")
+
+        def go(self) -> None:
+            raise LookupError("a secret")
+
+    server, port = listening(site([Route("/", Deaf)], {}))
+    async with connected(port) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        await reader.readuntil(b"one")
+    await eventually(lambda: not server.connections, lambda: "it should be forgotten")
+    server.stop()
+    (record,) = caplog.records
+    assert record.name == "engine.responder"
 
 
 async def test_nothing_is_written_behind_an_answer(caplog: pytest.LogCaptureFixture) -> None:
