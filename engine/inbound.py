@@ -15,7 +15,12 @@ from http import HTTPStatus
 from time import time
 from typing import NamedTuple
 
-from tornado.httputil import HTTPServerRequest, format_timestamp
+from tornado.httputil import (
+    HTTPHeaders,
+    HTTPServerRequest,
+    ResponseStartLine,
+    format_timestamp,
+)
 from tornado.iostream import StreamClosedError
 
 from engine.messages import Problem, encode
@@ -187,18 +192,22 @@ class Inbound(asyncio.BufferedProtocol):
     def _go_on(self) -> None:
         """Serve the next request, unless another one is being served."""
         self._is_to_go_on = False
-        if self._is_free:
-            try:
-                request = self._parser.next()
-            except RequestRefused as refusal:
-                self._refuse(refusal, REST_S)
-            except Exception:
-                log.exception("a request could not be read, which is our mistake")
-                self.abort()
-            else:
-                if request is not None:
-                    self._serve(request)
-        self._settle()
+        request = self._next() if self._is_free else None
+        if request is not None:
+            self._serve(request)
+        else:
+            self._settle()
+
+    def _next(self) -> HTTPServerRequest | None:
+        """Return the next request, if there is one to be served."""
+        try:
+            return self._parser.next()
+        except RequestRefused as refusal:
+            self._refuse(refusal, REST_S)
+        except Exception:
+            log.exception("a request could not be read, which is our mistake")
+            self.abort()
+        return None
 
     @property
     def _is_free(self) -> bool:
@@ -213,6 +222,8 @@ class Inbound(asyncio.BufferedProtocol):
         except Exception:
             log.exception("%s %s failed", request.method, quoted(request.path))
             self.abort()
+        if self._responder is not None:  # which takes its time
+            self._settle()
 
     def _settle(self) -> None:
         """See to what comes next: more requests, the end, or something to be waited for."""
@@ -261,7 +272,7 @@ class Inbound(asyncio.BufferedProtocol):
         """Answer with a problem, and nothing after it."""
         assert self._transport is not None  # noqa: S101  # it is connected
         self._is_over = True
-        self.write(_problem(refusal, self._parser.method))
+        self._tell(refusal)
         if self._has_ended:
             self._transport.close()
         else:
@@ -270,6 +281,19 @@ class Inbound(asyncio.BufferedProtocol):
             self._terms.waits.for_rest(self, self._loop.time(), rest_s)
             self._transport.resume_reading()
 
+    def _tell(self, refusal: RequestRefused) -> None:
+        status = refusal.status
+        body = encode(Problem(status.phrase, status.value, refusal.code, refusal.detail))
+        headers = {
+            "Date": format_timestamp(time()),
+            "Content-Type": PROBLEM_TYPE,
+            "Content-Length": str(len(body)),
+            "Connection": "close",
+        }
+        start = ResponseStartLine("HTTP/1.1", status.value, status.phrase)
+        responder = Responder(self, self._parser.method, "HTTP/1.1")
+        responder.write_headers(start, HTTPHeaders(headers), body)
+
 
 def _fail(future: "asyncio.Future[None]") -> "asyncio.Future[None]":
     """Let a future say that nobody is there, to whoever asks it."""
@@ -277,18 +301,3 @@ def _fail(future: "asyncio.Future[None]") -> "asyncio.Future[None]":
         future.set_exception(StreamClosedError())
         future.exception()
     return future
-
-
-def _problem(refusal: RequestRefused, method: str) -> bytes:
-    """Return a whole response that tells a refusal, and that the connection ends."""
-    status = refusal.status
-    body = encode(Problem(status.phrase, status.value, refusal.code, refusal.detail))
-    headers = {
-        "Date": format_timestamp(time()),
-        "Content-Type": PROBLEM_TYPE,
-        "Content-Length": str(len(body)),
-        "Connection": "close",
-    }
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}"]
-    lines += [f"{name}: {text}" for name, text in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + (b"" if method == "HEAD" else body)

@@ -68,8 +68,8 @@ class RequestParser:
         self._incoming: _Incoming | None = None
         self._whole: deque[HTTPServerRequest] = deque()
         self._refusal: RequestRefused | None = None  # of what is behind them
-        self._other_method = ""  # the same, if llhttp does not know it
-        self._is_mended = False  # the first line of that request
+        self._other_method = ""  # `method`, if it is none that llhttp knows
+        self._is_mended = False  # the first line of the request that is being read
         self._is_primed = False  # llhttp, in this very moment, with a head that was read before
         self._is_counted = False  # some of what it is being fed, as part of a request
         self._uncounted = 0  # bytes since the latest of those: half a head, trailers, sizes

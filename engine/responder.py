@@ -112,6 +112,6 @@ class Responder(HTTPConnection):
             raise RuntimeError("a response that is finished is none to go on with")
 
     def _framed(self, piece: bytes | None) -> bytes:
-        if self._is_chunked and piece:  # an empty chunk would be the last one
-            return b"%x\r\n%b\r\n" % (len(piece), piece)
-        return piece or b""
+        if not piece or self._is_head:
+            return b""  # and no chunk: an empty one would be the last
+        return b"%x\r\n%b\r\n" % (len(piece), piece) if self._is_chunked else piece

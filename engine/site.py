@@ -91,8 +91,6 @@ class Handler:
 
     def send(self, piece: bytes) -> "asyncio.Future[None]":
         """Answer piece by piece; a future tells when this one has left, or that nobody is there."""
-        if self.request.method == "HEAD":
-            piece = b""
         if self.has_begun:
             return self._connection.write(piece)
         start = ResponseStartLine("HTTP/1.1", self.status, self.status.phrase)

@@ -404,15 +404,13 @@ class EventsHandler(BaseHandler):
             pass  # gone, or too slow: nothing is kept for it
         finally:
             reader.close()
-            # A stream is the last thing on its connection: a master that drains closes it at once.
-            self.close()
+            self.close()  # if it was broken off: what is finished closes its connection by itself
 
     async def head(self) -> None:
         """Say what a stream is announced by, without one: who only asks takes nobody's place."""
         self._say_what_follows()
         await self.send(b"")  # a stream has no length to tell
         await self.finish()
-        self.close()
 
     def _say_what_follows(self) -> None:
         self.headers["Content-Type"] = "text/event-stream; charset=utf-8"

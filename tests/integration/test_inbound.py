@@ -233,6 +233,14 @@ def chunked(*chunks: bytes, after: bytes = b"0\r\n\r\n") -> bytes:
     return b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n" + pieces + after
 
 
+async def ask_and_shut(served: Served, writer: asyncio.StreamWriter, more: bytes = b"") -> None:
+    """Ask for what takes its time, and more, and say no more; return when both are known."""
+    writer.write(a_post(b"x", b"/slow") + more)
+    writer.write_eof()
+    await eventually(lambda: served.gate.asked, lambda: "it should be served")
+    await eventually(lambda: served.only._has_ended, lambda: "its end should be seen")
+
+
 async def response(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     """Return head and body of the next response, which tells its length."""
     head = await reader.readuntil(b"\r\n\r\n")
@@ -427,10 +435,7 @@ async def test_who_is_refused_and_has_said_all_is_not_waited_for(
     """There is nothing to come."""
     monkeypatch.setattr(inbound, "REST_S", LONG_S)
     async with a_site() as served, connected(served.port) as (reader, writer):
-        writer.write(a_post(b"x", b"/slow") + b"nonsense\r\n\r\n")
-        writer.write_eof()
-        await eventually(lambda: served.gate.asked, lambda: "it should be served")
-        await eventually(lambda: served.only._has_ended, lambda: "its end should be seen")
+        await ask_and_shut(served, writer, b"nonsense\r\n\r\n")
         served.gate.open.set()
         assert (await reader.read()).count(b"HTTP/1.1 ") == 2
         await eventually(lambda: not served.server.connections, lambda: "it should be closed")
@@ -789,10 +794,7 @@ async def test_a_head_that_comes_byte_by_byte_gets_no_more_time_than_another() -
 async def test_who_says_no_more_gets_the_answer_that_takes_no_time() -> None:
     """As `nc -N` does: a shut half is no goodbye yet."""
     async with a_site() as served, connected(served.port) as (reader, writer):
-        writer.write(a_post(b"x", b"/slow"))
-        writer.write_eof()
-        await eventually(lambda: served.gate.asked, lambda: "it should be served")
-        await eventually(lambda: served.only._has_ended, lambda: "its end should be seen")
+        await ask_and_shut(served, writer)
         served.gate.open.set()
         assert (await response(reader))[1] == b"slowly x"
         assert await reader.read() == b""
@@ -801,10 +803,7 @@ async def test_who_says_no_more_gets_the_answer_that_takes_no_time() -> None:
 async def test_who_says_no_more_is_not_kept_for_long() -> None:
     """Most of those have gone."""
     async with a_site() as served, connected(served.port) as (_, writer):
-        writer.write(a_post(b"x", b"/slow"))
-        writer.write_eof()
-        await eventually(lambda: served.gate.asked, lambda: "it should be served")
-        await eventually(lambda: served.only._has_ended, lambda: "its end should be seen")
+        await ask_and_shut(served, writer)
         now = asyncio.get_running_loop().time()
         assert served.server.waits.in_vain(now + HALF_CLOSED_S) == [served.only]
 

@@ -107,7 +107,7 @@ async def connected(
 async def test_what_does_not_come_is_not_waited_for(
     idle_s: float, body_s: float, sent: bytes
 ) -> None:
-    """No word, half a head: Tornado itself would wait for an hour."""
+    """No word, half a head."""
     async with connected(idle_s, body_s) as (reader, writer, _):
         writer.write(sent)
         with contextlib.suppress(ConnectionError):
@@ -115,7 +115,7 @@ async def test_what_does_not_come_is_not_waited_for(
 
 
 async def test_who_sends_half_a_body_is_told_that_it_was_waited_for() -> None:
-    """By a problem, once, and then the connection is over; Tornado would wait for ever."""
+    """By a problem, once, and then the connection is over."""
     async with connected(3600.0, 0.1) as (reader, writer, _):
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhal")
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")

@@ -205,7 +205,7 @@ def outcome(*arguments: str, flags: tuple[str, ...] = ()) -> tuple[int, str]:
 
 @pytest.mark.parametrize("program", ["master.py", "worker.py"])
 async def test_without_assertions_neither_program_starts(program: str) -> None:
-    """Tornado checks with them where one request ends and the next begins."""
+    """Tornado checks with them what it reads."""
     code, said = outcome(program, flags=("-O",))
     assert code == EXIT_UNAVAILABLE
     assert "run it without -O" in said

@@ -46,7 +46,7 @@ def test_what_has_come_or_will_never_come_is_not_waited_for() -> None:
 
 
 def test_slow_clients_do_not_pile_up_at_a_master() -> None:
-    """Seconds, where Tornado would wait for an hour, and for ever for half a body."""
+    """Seconds, whatever they do not send or do not read."""
     assert 0 < IDLE_CONNECTION_S <= 15
     assert 0 < BODY_S + SLOW_REST_S + 2 * LOOK_EVERY_S <= 15
     assert 0 < READER_S <= 15
